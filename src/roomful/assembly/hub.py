@@ -1,0 +1,223 @@
+"""The hub, as applications use it.
+
+It adds nothing to the engine but defaults, names and the life of an application.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import dataclasses
+import os
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from types import TracebackType
+from typing import Protocol, Self
+
+from ..consumers import Threads
+from ..core.close_codes import CloseCode
+from ..core.errors import InvalidState, NotShared
+from ..core.events import Event
+from ..core.limits import Limits
+from ..core.names import ConnectionId
+from ..core.ports import Layer, Receipt
+from ..hub import Engine, Statistics
+from ..layers.memory import MemoryLayer
+from ..wire import EventsCodec, RawCodec
+from .layer_url import layer_from_url
+
+__all__ = ("Hub",)
+
+
+class Addressed(Protocol):
+    """What has a connection id: a consumer, a connection."""
+
+    @property
+    def id(self) -> ConnectionId:
+        """The connection's id."""
+
+
+class Hub:
+    """Rooms and connections of one process, and the way to push to them.
+
+    It belongs to the event loop that first uses it. Enter it with `async with hub`, hand `hub.lifespan` to the
+    framework, or just use it: it starts by itself, and then whoever owns the loop should `await hub.close()`.
+
+    Args:
+        layer: A layer, or its URL. The default reaches one process.
+        limits: The bounds of each connection.
+        fast_path: Whether connections are adopted from an interface server that offers it. Without, middleware that
+            wraps `send` and `receive` sees each message.
+        shared: Whether its rooms are to reach every worker process. A layer of one process under several workers is
+            then an error at start; False says that each worker has rooms of its own.
+    """
+
+    def __init__(
+        self,
+        layer: Layer | str | None = None,
+        *,
+        limits: Limits | None = None,
+        fast_path: bool = True,
+        shared: bool = True,
+    ) -> None:
+        if isinstance(layer, str):
+            layer = layer_from_url(layer)
+        self.limits = limits or Limits()
+        self.fast_path = fast_path
+        self.codec = EventsCodec()
+        self.raw_codec = RawCodec()
+        self.threads = Threads(self.limits.max_handler_threads)
+        self.engine = Engine(layer or MemoryLayer(), self.codec, self.limits)
+        self._shared = shared
+
+    def __repr__(self) -> str:
+        return f"<Hub {self.engine.layer!r}>"
+
+    # ── Life ──
+
+    async def start(self) -> None:
+        """Start, once; whoever uses the hub does this by itself.
+
+        Raises:
+            LayerError: The layer cannot be reached or used.
+            NotShared: The layer reaches one process and the server runs several.
+            HubClosed: The hub has been closed.
+            WrongLoop: The hub belongs to another running loop.
+        """
+        workers = _workers()
+        if workers > 1 and self._shared and not self.engine.layer.shared:
+            raise NotShared(
+                f"{type(self.engine.layer).__name__} reaches one process and the server runs {workers}; "
+                "name a shared layer, or say Hub(shared=False)"
+            )
+        await self.engine.start()
+
+    async def close(self) -> None:
+        """Close every connection with 1001, wait for their consumers within `Limits.close_timeout_s`, and stop.
+
+        A second call does nothing. Consumers may still push while they end.
+        """
+        await self.engine.close()
+        self.threads.stop()
+
+    async def __aenter__(self) -> Self:
+        self.engine.reopen()
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    @asynccontextmanager
+    async def lifespan(self, app: object) -> AsyncGenerator[None]:
+        """Run the hub as long as an application runs: `FastAPI(lifespan=hub.lifespan)`."""
+        del app
+        async with self:
+            yield
+
+    # ── Use ──
+
+    async def push(
+        self,
+        room: str,
+        message: Event | str | bytes,
+        *,
+        exclude: ConnectionId | Addressed | None = None,
+        key: str | None = None,
+    ) -> Receipt:
+        """Push to every member of a room.
+
+        The members get it in the order of the receipts' positions. Nobody is waited for: a member that does not read
+        is let go by itself. When many pushes come in one pass of the loop, this gives the loop a turn.
+
+        Args:
+            room: The room's name; a room without members is no error.
+            message: An event; or a text or bytes, which every member gets as they are.
+            exclude: A connection that gets the position alone, usually the one whose message caused the push.
+            key: An idempotency key: a second push with the same key takes no effect while the layer remembers it.
+
+        Returns:
+            The position, and whether the push was a duplicate.
+
+        Raises:
+            RoomNameError: The name is too long or not printable.
+            NotEncodable: The event's data cannot be written as JSON.
+            LayerError: The layer did not take the push, or nobody can know.
+            HubClosed: The hub has been closed.
+
+        Cancellation: a push that is cancelled while it is awaited may have taken effect.
+        """
+        return await self.engine.push(room, message, exclude=_id_of(exclude), key=key)
+
+    def push_nowait(
+        self,
+        room: str,
+        message: Event | str | bytes,
+        *,
+        exclude: ConnectionId | Addressed | None = None,
+        key: str | None = None,
+    ) -> asyncio.Future[Receipt]:
+        """Push without waiting. As `push`, on a hub that has been started.
+
+        Raises:
+            InvalidState: The hub has not been started.
+        """
+        return self.engine.push_nowait(room, message, exclude=_id_of(exclude), key=key)
+
+    def push_threadsafe(
+        self,
+        room: str,
+        message: Event | str | bytes,
+        *,
+        exclude: ConnectionId | Addressed | None = None,
+        key: str | None = None,
+    ) -> concurrent.futures.Future[Receipt]:
+        """Push from another thread. As `push`; the future's `result()` waits for the receipt.
+
+        Raises:
+            InvalidState: The hub has not been started, or its loop has been closed.
+        """
+        loop = self.engine.loop
+        if loop is None or loop.is_closed():
+            raise InvalidState("hub is not started; enter it with `async with hub` in the thread of its event loop")
+        push = self.engine.push(room, message, exclude=_id_of(exclude), key=key)
+        return asyncio.run_coroutine_threadsafe(push, loop)
+
+    async def send(self, connection_id: ConnectionId, message: Event | str | bytes) -> None:
+        """Send to one connection, behind all that was pushed to its rooms before.
+
+        Raises:
+            UnknownConnection: No connection has this id.
+            ConnectionClosed: The connection is ending.
+            NotEncodable: The event's data cannot be written as JSON.
+        """
+        self.engine.send(connection_id, message)
+
+    async def disconnect(
+        self, connection_id: ConnectionId, code: int = CloseCode.NORMAL, reason: str = ""
+    ) -> None:
+        """Close one connection, behind all that was written to it.
+
+        Raises:
+            UnknownConnection: No connection has this id.
+            ValueError: The code must not be sent, or the reason is longer than 123 bytes.
+        """
+        self.engine.disconnect(connection_id, code, reason)
+
+    def statistics(self) -> Statistics:
+        """Return what the hub has done and holds."""
+        return dataclasses.replace(self.engine.statistics(), handler_threads=self.threads.running)
+
+
+def _id_of(exclude: ConnectionId | Addressed | None) -> ConnectionId | None:
+    return exclude if exclude is None or isinstance(exclude, str) else exclude.id
+
+
+def _workers() -> int:
+    # `roomful serve` says how many processes it starts; WEB_CONCURRENCY is uvicorn's and gunicorn's own variable.
+    for name in ("ROOMFUL_WORKERS", "WEB_CONCURRENCY"):
+        if (value := os.environ.get(name, "")).isdecimal():
+            return int(value)
+    return 1

@@ -1,0 +1,138 @@
+"""The consumer: one object for each connection, whose methods are called as things happen.
+
+It has no loop of its own and reads nothing by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, MutableMapping
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+
+from ..core.close_codes import CloseCode
+from ..core.errors import InvalidState
+from .definition import define
+
+if TYPE_CHECKING:
+    from ..core.events import Event
+    from ..core.names import ConnectionId, RoomName
+    from ..core.ports import Link, Pusher
+    from ..core.positions import Position
+
+__all__ = ("ConsumerBase", "Scope")
+
+Scope: TypeAlias = MutableMapping[str, Any]
+"""An ASGI connection scope; what it holds is each server's and middleware's own."""
+
+
+class ConsumerBase:
+    """Handles one connection.
+
+    Write `connect`, `receive`, `disconnect` and methods marked `@on(type)`, all of them optional. One message is
+    handled at a time, in the order of arrival. `disconnect` runs once for each connection that was accepted.
+
+    A class that is made with `owns_wire=True` gets exactly what the application pushes and sends: no positions and no
+    `roomful.joined`; what it may miss is told by closing.
+    """
+
+    __slots__ = ("_hub", "_link", "_scope")
+
+    owns_wire: ClassVar[bool] = False
+
+    _link: Link
+    _hub: Pusher
+    _scope: Scope | None
+
+    def __init_subclass__(cls, *, owns_wire: bool | None = None, **kwargs: object) -> None:
+        """Check the class; see `definition.define`."""
+        super().__init_subclass__(**kwargs)
+        if owns_wire is not None:
+            cls.owns_wire = owns_wire
+        define(cls)
+
+    def bind(self, link: Link, hub: Pusher, scope: Scope) -> None:
+        """Give the consumer its connection; called by the endpoint before `connect`."""
+        self._link = link
+        self._hub = hub
+        self._scope = scope
+
+    def forget_scope(self) -> None:
+        """Release the handshake's scope; called by the endpoint after `connect`."""
+        self._scope = None
+
+    @property
+    def id(self) -> ConnectionId:
+        """The connection's id, which addresses it in `hub.send` and in `exclude`."""
+        return self._link.id
+
+    @property
+    def hub(self) -> Pusher:
+        """The hub."""
+        return self._hub
+
+    @property
+    def rooms(self) -> frozenset[RoomName]:
+        """The rooms that the connection is a member of."""
+        return self._link.rooms
+
+    @property
+    def scope(self) -> Scope:
+        """The ASGI scope of the handshake, during `connect`.
+
+        An idle connection keeps no scope; copy what is needed later.
+
+        Raises:
+            InvalidState: `connect` has returned.
+        """
+        if self._scope is None:
+            raise InvalidState("scope is released when connect has returned; copy what you need in connect")
+        return self._scope
+
+    async def accept(self, *, subprotocol: str | None = None, headers: Mapping[str, str] | None = None) -> None:
+        """Accept the connection with a subprotocol or headers. Without them the first `join` or `send` accepts.
+
+        Raises:
+            InvalidState: It has been accepted already.
+            ConnectionClosed: It has ended.
+        """
+        self._link.accept(subprotocol, headers or {})
+
+    async def join(self, room: str) -> Position:
+        """Become a member of a room. Returns the position after which every event of the room comes.
+
+        Raises:
+            RoomNameError: The name is too long or not printable.
+            TooManyRooms: The connection is in as many rooms as the limits allow.
+            ConnectionClosed: The connection ended before it was a member.
+            LayerError: The layer cannot deliver the room.
+        """
+        return await self._link.join(room)
+
+    async def leave(self, room: str) -> None:
+        """Cease to be a member of a room. What was pushed before still comes; not to be a member is no error."""
+        self._link.leave(room)
+
+    async def send(self, message: Event | str | bytes) -> None:
+        """Send to this connection, behind all that was pushed to its rooms before.
+
+        Waits while the client reads too slowly to take it, so that a handler can send without end. A handler that
+        waits here is cancelled when the connection ends.
+
+        Raises:
+            ConnectionClosed: The connection has ended.
+            NotEncodable: The event's data cannot be written as JSON.
+        """
+        while (crowded := self._link.room_to_write()) is not None:
+            await crowded
+        self._link.send(message)
+
+    async def close(self, code: int = CloseCode.NORMAL, reason: str = "") -> None:
+        """Leave all rooms, write what is owed, then close. A second call does nothing.
+
+        Args:
+            code: 1000–1014 without 1004–1006, or 3000–4999; see `CloseCode`.
+            reason: At most 123 bytes of UTF-8; the client sees it.
+
+        Raises:
+            ValueError: The code must not be sent, or the reason is too long.
+        """
+        self._link.close(code, reason)

@@ -1,0 +1,138 @@
+"""The definition of a consumer class: which event type goes to which of its methods, read once when the class is made.
+
+A client's text is only ever looked up in this registry; it never names an attribute.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+from ..core.errors import ConsumerError, EventTypeError
+from ..core.events import check_event_type
+
+__all__ = ("RESERVED_NAMES", "Definition", "HandlerSpec", "define", "definition_of", "on")
+
+RESERVED_NAMES: Final = frozenset(
+    ("accept", "close", "connection", "hub", "id", "join", "leave", "principal", "rooms", "scope", "send")
+)
+"""What a consumer gets from Roomful; a class that redefines one of these is refused."""
+
+_LIFE: Final = ("connect", "receive", "disconnect")
+_MARK: Final = "__roomful_on__"
+_DEFINITION: Final = "__roomful_definition__"
+
+F = TypeVar("F", bound=Callable[..., object])
+
+
+@dataclass(frozen=True, slots=True)
+class HandlerSpec:
+    """One method that handles something.
+
+    Attributes:
+        name: The method's name.
+        type: The event type, or None for `connect` and `receive`.
+        function: The method, unbound.
+        parameters: Its parameters without `self`, with resolved annotations where they can be resolved.
+        is_async: Whether it is `async def`; otherwise it runs in a thread.
+    """
+
+    name: str
+    type: str | None
+    function: Callable[..., Any]
+    parameters: Mapping[str, inspect.Parameter]
+    is_async: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """What a consumer class handles."""
+
+    connect: HandlerSpec | None
+    receive: HandlerSpec | None
+    disconnect: HandlerSpec | None
+    events: Mapping[str, HandlerSpec]
+
+
+def on(type: str) -> Callable[[F], F]:
+    """Mark a method of a consumer as the handler of an event type.
+
+    Args:
+        type: The `type` of the client's message.
+
+    Raises:
+        EventTypeError: The type is reserved or not a name.
+    """
+    check_event_type(type)
+
+    def mark(function: F) -> F:
+        if not inspect.isfunction(function):
+            raise ConsumerError(f"@on({type!r}) marks {function!r}; expected a method written with def or async def")
+        setattr(function, _MARK, (*getattr(function, _MARK, ()), type))
+        return function
+
+    return mark
+
+
+def define(cls: type) -> None:
+    """Check a consumer class and note its definition.
+
+    Raises:
+        ConsumerError: It redefines a reserved name, has two handlers for one type, or a method of the wrong shape.
+    """
+    own = vars(cls)
+    for name in RESERVED_NAMES & own.keys():
+        raise ConsumerError(f"{cls.__qualname__}.{name} redefines what Consumer provides; choose another name")
+    names: dict[str, str] = {}
+    for base in reversed(cls.__mro__):
+        here: dict[str, str] = {}
+        for name, function in vars(base).items():
+            for type_ in getattr(function, _MARK, ()):
+                if type_ in here:
+                    raise ConsumerError(f"{base.__qualname__} has two handlers for {type_!r}: {here[type_]} and {name}")
+                if name in _LIFE:
+                    raise ConsumerError(f"{base.__qualname__}.{name} is called by itself; @on needs a method of its own")
+                here[type_] = name
+        names.update(here)
+    events = {type_: _spec(cls, name, type_) for type_, name in names.items()}
+    connect, receive, disconnect = (_spec(cls, name, None) if hasattr(cls, name) else None for name in _LIFE)
+    for spec in (connect, receive, disconnect):
+        if spec is not None and not spec.is_async:
+            raise ConsumerError(f"{cls.__qualname__}.{spec.name} is written with def; expected async def")
+    if receive is not None and not receive.parameters:
+        raise ConsumerError(f"{cls.__qualname__}.receive takes no message; expected receive(self, message)")
+    if disconnect is not None and len(disconnect.parameters) > 1:
+        raise ConsumerError(f"{cls.__qualname__}.disconnect takes several parameters; expected disconnect(self, code)")
+    setattr(cls, _DEFINITION, Definition(connect, receive, disconnect, events))
+
+
+def definition_of(cls: type) -> Definition:
+    """Return what `define` noted."""
+    definition = getattr(cls, _DEFINITION, None)
+    if not isinstance(definition, Definition):
+        raise ConsumerError(f"{cls!r} is not a consumer; derive it from roomful.Consumer")
+    return definition
+
+
+def _spec(cls: type, name: str, type_: str | None) -> HandlerSpec:
+    function = inspect.getattr_static(cls, name)
+    if not inspect.isfunction(function):
+        raise ConsumerError(f"{cls.__qualname__}.{name} is not a method; expected def or async def")
+    try:
+        check_event_type(type_ or "-")
+        signature = inspect.signature(function, eval_str=True)
+    except EventTypeError as error:
+        raise ConsumerError(str(error)) from None
+    except NameError as error:
+        raise ConsumerError(
+            f"{cls.__qualname__}.{name} has an annotation that cannot be resolved when the class is made: {error}"
+        ) from None
+    parameters = list(signature.parameters.values())[1:]
+    for parameter in parameters:
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            raise ConsumerError(f"{cls.__qualname__}.{name} takes *{parameter.name}; name each parameter")
+    return HandlerSpec(
+        name, type_, function, {p.name: p for p in parameters}, inspect.iscoroutinefunction(function)
+    )

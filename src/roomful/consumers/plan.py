@@ -1,0 +1,149 @@
+"""The plan: a consumer class made ready to run, its decoders chosen and its calls bound.
+
+Made once per route. What a handler's further parameters are (dependencies of a framework) is decided by a `Bind` from
+outside.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+from ..core.errors import ConsumerError
+from ..core.ports import Codec, Inbound
+from .definition import HandlerSpec, definition_of
+
+if TYPE_CHECKING:
+    from .consumer import ConsumerBase, Scope
+    from .threads import Threads
+
+__all__ = ("Bind", "Binding", "BoundCall", "EventPlan", "Plan", "ReceivePlan", "bind_plainly")
+
+BoundCall: TypeAlias = Callable[["ConsumerBase", tuple[object, ...], "Scope | None"], Awaitable[object]]
+"""Calls a handler of a consumer with its message, if it takes one, and the scope, if `Binding.needs_scope`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """How a handler is called.
+
+    Attributes:
+        message: The parameter that takes the message, if there is one.
+        call: The call itself.
+        needs_scope: Whether the handshake's scope must be kept for it.
+    """
+
+    message: inspect.Parameter | None
+    call: BoundCall
+    needs_scope: bool = False
+
+
+class Bind(Protocol):
+    """Decides what the parameters of a handler are."""
+
+    def __call__(self, spec: HandlerSpec, /) -> Binding:
+        """Return how to call the handler.
+
+        Raises:
+            ConsumerError: A parameter cannot be filled.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class EventPlan:
+    """What happens to one event type."""
+
+    decode: Callable[[Inbound], object] | None
+    call: BoundCall
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivePlan:
+    """What happens to a message that is not an event."""
+
+    decode: Callable[[str | bytes], object]
+    call: BoundCall
+
+
+class Plan:
+    """What a consumer class does with messages.
+
+    Attributes:
+        consumer: The class.
+        codec: Reads messages.
+        events: What happens to each event type.
+        receive: What happens to other messages, if anything.
+        takes_binary_events: Whether a handler takes `bytes`, so that binary messages are read as events.
+        keeps_scope: Whether a handler needs the handshake's scope.
+        disconnect_takes_code: Whether `disconnect` has a parameter.
+    """
+
+    __slots__ = (
+        "codec",
+        "consumer",
+        "definition",
+        "disconnect_takes_code",
+        "events",
+        "keeps_scope",
+        "receive",
+        "takes_binary_events",
+    )
+
+    def __init__(self, consumer: type[ConsumerBase], codec: Codec, bind: Bind) -> None:
+        definition = definition_of(consumer)
+        self.consumer = consumer
+        self.codec = codec
+        self.definition = definition
+        self.events: dict[str, EventPlan] = {}
+        self.receive: ReceivePlan | None = None
+        self.takes_binary_events = False
+        self.keeps_scope = False
+        for type_, spec in definition.events.items():
+            binding = bind(spec)
+            annotation = _annotation(binding.message)
+            self.events[type_] = EventPlan(None if annotation is None else codec.decoder(annotation), binding.call)
+            self.takes_binary_events |= annotation is bytes
+            self.keeps_scope |= binding.needs_scope
+        if definition.receive is not None:
+            binding = bind(definition.receive)
+            annotation = _annotation(binding.message)
+            if annotation is None:
+                raise ConsumerError(f"{consumer.__qualname__}.receive takes no message")
+            self.receive = ReceivePlan(codec.message_decoder(annotation), binding.call)
+            self.keeps_scope |= binding.needs_scope
+        self.disconnect_takes_code = definition.disconnect is not None and bool(definition.disconnect.parameters)
+
+
+def _annotation(parameter: inspect.Parameter | None) -> object | None:
+    if parameter is None:
+        return None
+    return object if parameter.annotation is inspect.Parameter.empty else parameter.annotation
+
+
+def bind_plainly(spec: HandlerSpec, *, threads: Threads) -> Binding:
+    """Bind a handler whose only parameter is the message.
+
+    Raises:
+        ConsumerError: It has further parameters without a default.
+    """
+    message, *others = spec.parameters.values() or (None,)
+    for parameter in others:
+        if parameter.default is parameter.empty:
+            raise ConsumerError(
+                f"{spec.function.__qualname__} takes {parameter.name!r} beside its message, which nothing here can fill"
+            )
+    function = spec.function
+    if spec.is_async:
+
+        def call(consumer: ConsumerBase, args: tuple[object, ...], _scope: Scope | None) -> Awaitable[object]:
+            result: Awaitable[object] = function(consumer, *args)
+            return result
+    else:
+
+        def call(consumer: ConsumerBase, args: tuple[object, ...], _scope: Scope | None) -> Awaitable[object]:
+            return threads.run(partial(function, consumer, *args))
+
+    return Binding(message, call)

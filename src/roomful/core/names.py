@@ -1,0 +1,47 @@
+"""Names: what a room and a connection are called, and when a name is refused.
+
+It does not know which rooms exist, and it never repairs a name.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import Final, NewType
+
+from .errors import RoomNameError
+
+__all__ = ("MAX_ROOM_NAME_BYTES", "ConnectionId", "RoomName", "new_connection_id", "room_name")
+
+RoomName = NewType("RoomName", str)
+ConnectionId = NewType("ConnectionId", str)
+
+MAX_ROOM_NAME_BYTES: Final = 200
+"""Upper bound of `Limits.max_room_name_bytes`: a name must fit a channel name of every layer."""
+
+
+def room_name(value: str, *, max_bytes: int = MAX_ROOM_NAME_BYTES) -> RoomName:
+    """Return `value` as a room name.
+
+    Args:
+        value: Any printable text (`str.isprintable`), not empty.
+        max_bytes: The longest name allowed, in bytes of UTF-8.
+
+    Raises:
+        RoomNameError: The name is not text, empty, too long, or not printable.
+    """
+    if not isinstance(value, str):
+        raise RoomNameError(f"room name is of type {type(value).__name__}; expected str")
+    if not value:
+        raise RoomNameError("room name is empty; expected at least one character")
+    # A lone surrogate is not printable either, so that `encode` below cannot fail.
+    if not value.isprintable():
+        raise RoomNameError(f"room name {value!a} has a character that is not printable")
+    size = len(value.encode())
+    if size > max_bytes:
+        raise RoomNameError(f"room name is {size} bytes; the limit is {max_bytes} (Limits.max_room_name_bytes)")
+    return RoomName(value)
+
+
+def new_connection_id() -> ConnectionId:
+    """Return an id that nobody can guess: 96 random bits, 16 URL-safe characters."""
+    return ConnectionId(secrets.token_urlsafe(12))

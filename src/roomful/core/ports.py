@@ -1,0 +1,426 @@
+"""The ports: the architecture on one page.
+
+Every part of Roomful meets the others through these protocols; `hub`, `consumers`, `layers`, `server` and `wire` never
+import each other. Nothing here has behaviour.
+
+    client ⇄ Wire ⇄ Peer (a connection of the hub) ⇄ Handler (a consumer)
+    producer → Layer.publish → Deliver → FrameKind.encode, once per kind → Wire.write, once per member
+"""
+
+from __future__ import annotations
+
+from asyncio import Future
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+from .envelope import Envelope, Form
+from .events import Event
+from .names import ConnectionId, RoomName
+from .positions import Position
+
+__all__ = (
+    "Codec",
+    "Deliver",
+    "Dispatch",
+    "Frame",
+    "FrameKind",
+    "Framing",
+    "Handler",
+    "Inbound",
+    "KeyedState",
+    "Layer",
+    "Link",
+    "Message",
+    "MessageId",
+    "Page",
+    "Peer",
+    "Presence",
+    "ProducerSeq",
+    "Pusher",
+    "Receipt",
+    "Suspect",
+    "Wire",
+)
+
+MessageId: TypeAlias = str | int
+"""What a client calls one of its messages, so that the reply can name it."""
+
+
+# ── What goes out ──
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One WebSocket message: `data` is UTF-8 when `is_text`."""
+
+    is_text: bool
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What a wire writes: `data` in the wire's own form, `size` in bytes as it counts against an outbox."""
+
+    data: object
+    size: int
+
+
+class Framing(Protocol):
+    """How a wire writes WebSocket messages: as bytes of RFC 6455, or as ASGI messages. Hashable."""
+
+    def frame(self, messages: Sequence[Message]) -> Frame:
+        """Return one frame that holds these messages, in order."""
+
+    def join(self, frames: Sequence[Frame]) -> object:
+        """Return what `Wire.write` takes for these frames, in order, at once."""
+
+
+class FrameKind(Protocol):
+    """Codec × framing (× compression): members of one kind share every frame. Hashable and compared by value."""
+
+    def encode(self, room: RoomName, at: Position, envelope: Envelope) -> Frame:
+        """Return the frame of a push."""
+
+    def position(self, room: RoomName, at: Position) -> Frame | None:
+        """Return the frame of a push whose body this member does not get, or None where positions are not sent."""
+
+    def joined(self, room: RoomName, at: Position, *, recovered: bool) -> Frame | None:
+        """Return the frame that tells a member where it stands, or None where positions are not sent."""
+
+    def direct(self, message: Event | str | bytes) -> Frame:
+        """Return the frame of a message to one connection.
+
+        Raises:
+            NotEncodable: The event's data cannot be written as JSON.
+        """
+
+    def reply(self, reply_to: MessageId, value: object) -> Frame:
+        """Return the frame that answers the client's message `reply_to`.
+
+        Raises:
+            NotEncodable: The value cannot be written as JSON.
+        """
+
+    def error(self, code: str, message: str, *, reply_to: MessageId | None) -> Frame:
+        """Return the frame that says what was wrong with a client's message."""
+
+    def join(self, frames: Sequence[Frame]) -> object:
+        """Return what `Wire.write` takes for these frames, in order, at once."""
+
+
+# ── What comes in ──
+
+
+@dataclass(frozen=True, slots=True)
+class Inbound:
+    """A client's message, read so far that its handler can be chosen.
+
+    Attributes:
+        type: The event type.
+        data: The encoded data, for a decoder of the same codec: JSON, or the bytes of a binary event.
+        id: What the client calls this message, if it wants a reply.
+        is_binary: Whether it came as a binary event.
+    """
+
+    type: str
+    data: bytes
+    id: MessageId | None = None
+    is_binary: bool = False
+
+
+class Codec(Protocol):
+    """What application values look like in messages. It knows no room, no position and no socket."""
+
+    def pack(self, message: Event | str | bytes) -> tuple[Form, bytes]:
+        """Encode what is pushed.
+
+        Raises:
+            NotEncodable: The event's data cannot be written as JSON.
+            TypeError: It is neither an event, text nor bytes.
+        """
+
+    def read(self, message: str | bytes) -> Inbound:
+        """Read a client's message as an event.
+
+        Raises:
+            InvalidMessage: It is not one; `code` and text say why.
+        """
+
+    def decoder(self, annotation: object) -> Callable[[Inbound], object]:
+        """Return what decodes an event's data to `annotation`; it raises `InvalidMessage`.
+
+        Raises:
+            ConsumerError: Nothing can be decoded to `annotation`.
+        """
+
+    def message_decoder(self, annotation: object) -> Callable[[str | bytes], object]:
+        """Return what decodes a whole message to `annotation`; it raises `InvalidMessage`.
+
+        Raises:
+            ConsumerError: Nothing can be decoded to `annotation`.
+        """
+
+
+# ── One socket ──
+
+
+class Wire(Protocol):
+    """One socket, seen from above. All of it is called from the loop's thread and never waits.
+
+    A wire calls its peer for the first time in a later pass of the loop than the one that made it.
+
+    Order: what is written goes out in the order of the calls. After `close` or `abort` nothing more is written.
+    """
+
+    @property
+    def framing(self) -> Framing:
+        """How this wire writes messages."""
+
+    @property
+    def write(self) -> Callable[[object], None]:
+        """Write whole frames (what `Framing.join` returned). May call `Peer.paused` before it returns; takes the frames
+        even then."""
+
+    @property
+    def supervises(self) -> bool:
+        """Whether the server below looks after pings, deadlines and aborting itself, so that the hub must not."""
+
+    def accept(self, subprotocol: str | None, headers: Sequence[tuple[bytes, bytes]]) -> None:
+        """Accept the handshake. Called at most once, and before the first `write`."""
+
+    def refuse(self, status: int, body: bytes, headers: Sequence[tuple[bytes, bytes]]) -> None:
+        """Refuse the handshake with an HTTP response, where the server can, else with its own refusal."""
+
+    def unsent(self) -> int:
+        """Return how many bytes wait between `write` and the kernel."""
+
+    def stop_reading(self) -> None:
+        """Take no more from the socket, so that TCP holds the client back. A second call does nothing."""
+
+    def start_reading(self) -> None:
+        """Read on. Without an earlier `stop_reading` it does nothing."""
+
+    def ping(self) -> None:
+        """Ask the client for a sign of life, where the wire does not supervise itself."""
+
+    def close(self, code: int, reason: str, *, linger_s: float | None = None) -> None:
+        """Write the close frame behind all that was written, and end.
+
+        Args:
+            code: A code that `check_close` accepts.
+            reason: At most 123 bytes of UTF-8.
+            linger_s: With a number, the socket is aborted when the client has not taken the close frame after so many
+                seconds. Without, the server's own time-out holds.
+        """
+
+    def abort(self) -> None:
+        """End now, dropping what the transport and the kernel still hold."""
+
+
+class Peer(Protocol):
+    """The connection, as its wire sees it. No method raises or blocks."""
+
+    def received(self, message: str | bytes) -> None:
+        """Take a whole message. The wire may be told to stop reading before this returns."""
+
+    def paused(self) -> None:
+        """Know that the transport is full: what is written now waits in memory."""
+
+    def resumed(self) -> None:
+        """Know that the transport has room again. May write before it returns."""
+
+    def heard(self) -> None:
+        """Know that bytes came: a sign of life."""
+
+    def lost(self, code: int, reason: str) -> None:
+        """Know that the socket has ended. The wire calls this exactly once, and nothing after it."""
+
+
+# ── One consumer ──
+
+
+class Handler(Protocol):
+    """A consumer, as its connection sees it."""
+
+    def handle(self, message: str | bytes) -> Awaitable[None] | None:
+        """Handle one message. The next one follows when the awaitable is done; it may be cancelled."""
+
+    def closed(self, code: int) -> Awaitable[None] | None:
+        """Clean up. Called once, after `handle` has ended."""
+
+
+class Pusher(Protocol):
+    """The hub, as consumers and producers see it."""
+
+    def push(
+        self,
+        room: str,
+        message: Event | str | bytes,
+        *,
+        exclude: ConnectionId | None = None,
+        key: str | None = None,
+    ) -> Awaitable[Receipt]:
+        """Push to every member of a room; see `roomful.Hub.push`."""
+
+    async def send(self, connection_id: ConnectionId, message: Event | str | bytes) -> None:
+        """Send to one connection; see `roomful.Hub.send`."""
+
+    async def disconnect(self, connection_id: ConnectionId, code: int = ..., reason: str = "") -> None:
+        """Close one connection; see `roomful.Hub.disconnect`."""
+
+
+class Link(Protocol):
+    """The connection, as its consumer sees it."""
+
+    @property
+    def id(self) -> ConnectionId:
+        """The connection's id."""
+
+    @property
+    def rooms(self) -> frozenset[RoomName]:
+        """The rooms that it is a member of."""
+
+    def accept(self, subprotocol: str | None, headers: Mapping[str, str]) -> None:
+        """Accept the handshake."""
+
+    async def join(self, room: str) -> Position:
+        """Become a member of a room; accepts the handshake first if nobody has."""
+
+    def leave(self, room: str) -> None:
+        """Cease to be a member of a room."""
+
+    def send(self, message: Event | str | bytes) -> None:
+        """Send to this connection; accepts the handshake first if nobody has."""
+
+    def room_to_write(self) -> Awaitable[None] | None:
+        """Return what is done once the outbox is not crowded, or None when it is not."""
+
+    def reply(self, reply_to: MessageId, value: object) -> None:
+        """Answer a message."""
+
+    def error(self, code: str, message: str, *, reply_to: MessageId | None = None) -> None:
+        """Say what was wrong with a message."""
+
+    def close(self, code: int, reason: str) -> None:
+        """Write what is owed, then close."""
+
+
+# ── Between processes ──
+
+
+@dataclass(frozen=True, slots=True)
+class ProducerSeq:
+    """Which push of which producer: a layer lets each take effect once, however often it is published."""
+
+    producer: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What became of a push.
+
+    Attributes:
+        position: Where the event stands in its room.
+        duplicate: Whether an earlier push with the same key or sequence had taken effect already; `position` is that
+            one's.
+    """
+
+    position: Position
+    duplicate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A range of a room's history.
+
+    Attributes:
+        entries: Positions and payloads, in order.
+        complete: Whether nothing is missing between the position that was asked for and the first entry, nor between
+            the entries.
+        top: The room's last position when the page was read.
+    """
+
+    entries: tuple[tuple[Position, bytes], ...]
+    complete: bool
+    top: Position
+
+
+Deliver: TypeAlias = Callable[[RoomName, Position, bytes], None]
+"""Takes the next event of a room. Never raises, never blocks."""
+Suspect: TypeAlias = Callable[[RoomName], None]
+"""Takes the news that events of a room may have been missed."""
+
+
+class Layer(Protocol):
+    """Carries events between processes and numbers them.
+
+    Order: `deliver` is called for each attached room in the order of its offsets, from the loop's thread.
+    Loss: after `attach` returned position *p*, every event after *p* is delivered once, or `suspect` is called.
+    Once: a push takes effect once per `seq`, and once per `key` while the layer remembers it.
+    """
+
+    shared: bool
+    """Whether the layer reaches other processes."""
+
+    async def start(self, deliver: Deliver, suspect: Suspect) -> None:
+        """Begin; called once before anything else.
+
+        Raises:
+            LayerError: The layer cannot be reached or used; the text says why.
+        """
+
+    async def stop(self) -> None:
+        """End: deliver nothing more and release everything. May be started again."""
+
+    def publish(
+        self, room: RoomName, payload: bytes, *, seq: ProducerSeq, key: str | None = None
+    ) -> Future[Receipt]:
+        """Number an event and carry it to every process. Takes effect without being awaited.
+
+        Awaiting it raises `LayerError` when the push did not take effect, or when nobody can know.
+        """
+
+    async def attach(self, room: RoomName) -> Position:
+        """Begin to deliver a room; return the position after which everything is delivered or suspected."""
+
+    def detach(self, room: RoomName) -> None:
+        """Cease to deliver a room. Never waits."""
+
+
+    async def history(self, room: RoomName, after: Position, limit: int) -> Page:
+        """Return at most `limit` kept events that follow `after`, the oldest first."""
+
+
+# Capabilities: a layer has those that it can keep, and says so by having their methods.
+
+
+class Presence(Protocol):
+    """Knows who is in a room, across processes."""
+
+    async def present(self, room: RoomName) -> Mapping[ConnectionId, bytes]:
+        """Return the members of a room with what each says of itself."""
+
+    async def appear(self, room: RoomName, member: ConnectionId, info: bytes) -> None:
+        """Add a member of this process."""
+
+    async def disappear(self, room: RoomName, member: ConnectionId) -> None:
+        """Remove a member of this process."""
+
+
+class Dispatch(Protocol):
+    """Carries messages to the consumers of a group."""
+
+    async def dispatch(self, group: str, message: bytes) -> None:
+        """Deliver a message to the inbox of every consumer of a group."""
+
+
+class KeyedState(Protocol):
+    """Small values that are written once and taken once: tickets, remembered ids."""
+
+    async def put_once(self, key: str, value: bytes, *, ttl_s: float) -> bool:
+        """Store a value if there is none; return whether it was stored."""
+
+    async def take_once(self, key: str) -> bytes | None:
+        """Remove and return a value; of all that ask, one gets it."""

@@ -1,0 +1,202 @@
+"""The application: what an ASGI server calls for each WebSocket that a consumer class handles.
+
+It chooses the wire (the server's own where it offers one, else plain ASGI), runs `connect`, and turns a refusal into a
+response. It keeps nothing of a connection: that is the hub's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import inspect
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
+
+from ..assembly import Hub
+from ..consumers import Bind, ConsumerBase, Plan, Scope, Session, bind_plainly
+from ..core.close_codes import MAX_REASON_BYTES
+from ..core.errors import ConnectionClosed, ConsumerError, HubClosed, LayerError, Refuse, WrongLoop
+from ..core.ports import Framing, Peer, Wire
+from ..hub import Connection
+from ..wire import Kind
+from .asgi_wire import AsgiWire, Receive, Send
+from .framing import ASGI_FRAMING
+from .refusal import refusal_response, respond
+
+__all__ = ("Connect", "ConsumerApp", "Offer", "Receive", "Send")
+
+logger = logging.getLogger("roomful.endpoint")
+
+Connect: TypeAlias = Callable[[ConsumerBase, Connection], Awaitable[None]]
+"""Runs a consumer's `connect` with its parameters."""
+
+
+class Offer(Protocol):
+    """What our interface server puts into `scope["extensions"]["roomful.connection"]`."""
+
+    @property
+    def framing(self) -> Framing:
+        """How the socket writes messages."""
+
+    def adopt(self, peer: Peer) -> Wire:
+        """Hand the socket over: from now on it belongs to `peer`, also when the ASGI call has returned."""
+
+
+class ConsumerApp:
+    """An ASGI application that gives each WebSocket a consumer.
+
+    Args:
+        consumer: The class.
+        hub: The hub of its rooms.
+        initkwargs: Passed to the class for each connection.
+        bind: What further parameters of handlers are; by default there are none.
+        detach: Whether the ASGI call may end when `connect` has returned, on a server that can keep the socket without
+            it. Middleware that must span the socket's life needs False.
+    """
+
+    def __init__(
+        self,
+        consumer: type[ConsumerBase],
+        hub: Hub,
+        initkwargs: Mapping[str, object] | None = None,
+        *,
+        bind: Bind | None = None,
+        detach: bool = True,
+    ) -> None:
+        self.hub = hub
+        self.plan = Plan(consumer, hub.codec, bind or partial(bind_plainly, threads=hub.threads))
+        self._codec = hub.raw_codec if consumer.owns_wire else hub.codec
+        self._initkwargs = dict(initkwargs or {})
+        self._detach = detach
+        self._connect_parameters = _connect_parameters(self.plan)
+
+    def __repr__(self) -> str:
+        return f"<ConsumerApp {self.plan.consumer.__qualname__}>"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection scope (ASGI 3)."""
+        if scope["type"] == "http":
+            await respond(send, 426, b"this address speaks WebSocket\n", [(b"upgrade", b"websocket")])
+        elif scope["type"] == "websocket":
+            await self.serve(scope, receive, send, partial(self._connect, scope))
+        else:
+            raise ValueError(f"scope type is {scope['type']!r}; expected 'websocket'")
+
+    async def serve(self, scope: Scope, receive: Receive, send: Send, connect: Connect) -> None:
+        """Serve one WebSocket, with `connect` run as the caller wants it."""
+        extensions = scope.setdefault("extensions", {}) or {}
+        offer = cast("Offer | None", extensions.get("roomful.connection")) if self.hub.fast_path else None
+        try:
+            await self.hub.start()
+            if offer is not None:
+                connection = self.hub.engine.open(Kind(self._codec, offer.framing), offer.adopt)
+                wire = None
+            else:
+                connection, wire = self._open_plainly(receive, send, extensions)
+        except (HubClosed, LayerError, WrongLoop) as error:
+            logger.error("connection refused: %s", error)  # noqa: TRY400 -- the cause is said, a traceback adds nothing
+            await self._refuse_unopened(send, extensions)
+            return
+        consumer = self.plan.consumer(**self._initkwargs)
+        consumer.bind(connection, self.hub, scope)
+        session = Session(consumer, connection, self.plan, scope)
+        task = asyncio.current_task()
+        assert task is not None  # an ASGI application runs in a task
+        connection.attach(session, task)
+        if wire is None:
+            await self._run_connect(connection, consumer, connect)
+            if not self._detach:
+                await connection.ended()
+            return
+        event = await receive()
+        if event["type"] == "websocket.connect":
+            wire.start()
+        try:
+            if event["type"] == "websocket.connect":
+                await self._run_connect(connection, consumer, connect)
+                await wire.ended()
+        finally:
+            wire.abort()  # without effect when the socket has ended
+        await connection.ended()
+
+    def _open_plainly(self, receive: Receive, send: Send, extensions: dict[str, Any]) -> tuple[Connection, AsgiWire]:
+        wire: AsgiWire | None = None
+        limits = self.hub.limits
+
+        def make_wire(peer: Peer) -> Wire:
+            nonlocal wire
+            wire = AsgiWire(
+                peer,
+                receive,
+                send,
+                extensions=extensions,
+                max_buffer_bytes=limits.max_write_buffer_bytes,
+                max_message_bytes=limits.max_message_bytes,
+            )
+            return wire
+
+        connection = self.hub.engine.open(Kind(self._codec, ASGI_FRAMING), make_wire)
+        assert wire is not None
+        return connection, wire
+
+    async def _run_connect(self, connection: Connection, consumer: ConsumerBase, connect: Connect) -> None:
+        timer = self.hub.engine.call_later(
+            self.hub.limits.handshake_timeout_s, partial(connection.expire, *refusal_response(503, "handshake timed out"))
+        )
+        try:
+            await connect(consumer, connection)
+        except asyncio.CancelledError:
+            connection.abandoned()
+            task = asyncio.current_task()
+            # The hub cancels `connect` when the client has gone; any other cancellation is the server's.
+            if not connection.is_lost or task is None or task.uncancel() > 0:
+                raise
+        except Refuse as refusal:
+            self._refuse(connection, refusal)
+        except ConnectionClosed:
+            connection.abandoned()
+        except Exception:
+            logger.exception("connection %s: connect failed", connection.id)
+            self._refuse(connection, Refuse(500, "internal error"))
+        else:
+            connection.connected(contextvars.copy_context())
+        finally:
+            timer.cancel()
+            consumer.forget_scope()
+
+    @staticmethod
+    def _refuse(connection: Connection, refusal: Refuse) -> None:
+        status, body, headers = refusal_response(refusal.status, refusal.reason, refusal.headers)
+        reason = refusal.reason.encode()[:MAX_REASON_BYTES].decode(errors="ignore")
+        connection.refuse(status, body, headers, reason)
+        connection.abandoned()
+
+    @staticmethod
+    async def _refuse_unopened(send: Send, extensions: Mapping[str, Any]) -> None:
+        if "websocket.http.response" in extensions:
+            status, body, headers = refusal_response(503, "not available")
+            await respond(send, status, body, headers, prefix="websocket.http.response")
+        else:
+            await send({"type": "websocket.close", "code": 1013, "reason": "not available"})
+
+    async def _connect(self, scope: Scope, consumer: ConsumerBase, _connection: Connection) -> None:
+        spec = self.plan.definition.connect
+        if spec is None:
+            return
+        given = {**(scope.get("url_route") or {}).get("kwargs", {}), **(scope.get("path_params") or {})}
+        kwargs = {name: given[name] for name in self._connect_parameters if name in given}
+        missing = [name for name, needed in self._connect_parameters.items() if needed and name not in given]
+        if missing:
+            raise ConsumerError(
+                f"{spec.function.__qualname__} takes {missing[0]!r}, which is no path parameter of this route"
+            )
+        await spec.function(consumer, **kwargs)
+
+
+def _connect_parameters(plan: Plan) -> dict[str, bool]:
+    spec = plan.definition.connect
+    if spec is None:
+        return {}
+    return {name: p.default is inspect.Parameter.empty for name, p in spec.parameters.items()}

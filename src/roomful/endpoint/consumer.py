@@ -1,0 +1,43 @@
+"""The consumer as applications derive it, with its way to become an ASGI application."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..consumers import ConsumerBase
+from ..core.errors import ConsumerError
+from .application import ConsumerApp
+
+if TYPE_CHECKING:
+    from ..assembly import Hub
+
+__all__ = ("Consumer",)
+
+
+class Consumer(ConsumerBase):
+    __doc__ = ConsumerBase.__doc__
+
+    __slots__ = ()
+
+    def __init_subclass__(cls, *, owns_wire: bool | None = None, **kwargs: object) -> None:
+        """Check the class; see `ConsumerBase`."""
+        if "as_asgi" in vars(cls):
+            raise ConsumerError(f"{cls.__qualname__}.as_asgi redefines what Consumer provides; choose another name")
+        super().__init_subclass__(owns_wire=owns_wire, **kwargs)
+
+    @classmethod
+    def as_asgi(cls, *, hub: Hub, detach: bool = True, **initkwargs: object) -> ConsumerApp:
+        """Return an ASGI application that gives each WebSocket a consumer of this class.
+
+        Path parameters of Starlette's or `roomful.routing`'s router reach `connect` by their names.
+
+        Args:
+            hub: The hub of its rooms.
+            detach: Whether the ASGI call may end when `connect` has returned, on our interface server; see
+                `ConsumerApp`.
+            initkwargs: Passed to the class for each connection.
+
+        Raises:
+            ConsumerError: A handler has a parameter that nothing fills, or a message type that nothing decodes.
+        """
+        return ConsumerApp(cls, hub, initkwargs, detach=detach)

@@ -1,0 +1,440 @@
+"""A connection: one client's socket as a state machine that callbacks drive.
+
+    OPENING ──accept──▶ OPEN ──close, let_go──▶ CLOSING ──▶ LOST
+       └──────────refuse──────────────────────────┘  (`lost` ends each of them, once)
+
+It owns no task and no timer while it is idle. It does not know rooms by itself: the engine keeps them and tells it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from enum import IntEnum
+from functools import partial
+from typing import TYPE_CHECKING
+
+from ..core.close_codes import CloseCode, check_close, close_code_for_status
+from ..core.errors import ConnectionClosed, InvalidState
+from ..core.names import ConnectionId, RoomName, new_connection_id
+from .heartbeat import Pulse
+from .outbox import Entry, Outbox
+from .turns import Turns
+
+if TYPE_CHECKING:
+    import contextvars
+    from asyncio import TimerHandle
+
+    from ..core.events import Event
+    from ..core.ports import Frame, FrameKind, Handler, MessageId, Peer, Wire
+    from ..core.positions import Position
+    from .engine import Engine
+    from .rooms import Branch, Writer
+
+__all__ = ("Connection", "State")
+
+logger = logging.getLogger("roomful.hub")
+
+_DRAIN_BYTES = 64 * 1024  # joined at most when an outbox is written out; asyncio's own high-water mark
+
+
+class State(IntEnum):
+    """Where a connection stands. It only ever moves forward."""
+
+    OPENING = 0
+    OPEN = 1
+    CLOSING = 2
+    LOST = 3
+
+
+class Connection:
+    """Implements the ports `Peer` (towards its wire) and `Link` (towards its consumer).
+
+    Attributes:
+        id: Its address, in any process.
+        memberships: The branch of each room that it is a member of; kept by the engine.
+        pulse: What it has shown of itself, where the hub supervises its wire.
+        reads: Whether its socket is read; not while too much waits for its handler.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_accepted",
+        "_closing",
+        "_code",
+        "_connecting",
+        "_ended",
+        "_engine",
+        "_full",
+        "_kind",
+        "_outbox",
+        "_room_to_write",
+        "_state",
+        "_timer",
+        "_turns",
+        "_wire",
+        "id",
+        "memberships",
+        "pulse",
+        "reads",
+    )
+
+    def __init__(self, engine: Engine, kind: FrameKind, make_wire: Callable[[Peer], Wire]) -> None:
+        self.id: ConnectionId = new_connection_id()
+        self.memberships: dict[RoomName, Branch[Connection]] = {}
+        self.reads = True
+        self._engine = engine
+        self._kind = kind
+        self._state = State.OPENING
+        self._accepted = False
+        self._code: int | None = None
+        self._connecting: asyncio.Task[object] | None = None
+        self._turns: Turns | None = None
+        self._outbox: Outbox | None = None
+        self._full = False
+        self._closing: tuple[int, str] | None = None
+        self._timer: TimerHandle | None = None
+        self._ended: asyncio.Future[None] | None = None
+        self._room_to_write: asyncio.Future[None] | None = None
+        self._wire = make_wire(self)
+        self.pulse: Pulse | None = None if self._wire.supervises else Pulse()
+
+    def __repr__(self) -> str:
+        return f"<Connection {self.id} {self._state.name} rooms={len(self.memberships)}>"
+
+    # ── Towards the endpoint, which runs `connect` ──
+
+    @property
+    def state(self) -> State:
+        """Where it stands."""
+        return self._state
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether its socket has ended."""
+        return self._state is State.LOST
+
+    @property
+    def kind(self) -> FrameKind:
+        """The kind of frames that it gets."""
+        return self._kind
+
+    @property
+    def code(self) -> int | None:
+        """The close code, once the connection is closing or lost."""
+        return self._code
+
+    def attach(self, handler: Handler, connecting: asyncio.Task[object]) -> None:
+        """Give the connection its consumer, before anything else is called.
+
+        Args:
+            handler: The consumer.
+            connecting: The task that runs `connect`; cancelled when the connection is lost meanwhile.
+        """
+        self._connecting = connecting
+        self._turns = Turns(
+            self.id,
+            handler,
+            limits=self._engine.limits,
+            counters=self._engine.counters,
+            read_on=self._read_on,
+            ended=partial(self._engine.ended, self),
+        )
+
+    def connected(self, context: contextvars.Context) -> None:
+        """Know that `connect` has returned: accept if nobody has, and take what has been received."""
+        if self._turns is None:
+            raise InvalidState("connection has no handler")
+        self._connecting = None
+        if self._state is State.LOST:
+            self._turns.abandon()
+            return
+        if self._state is State.OPENING:
+            self.accept(None, {})
+        self._turns.begin(context)
+
+    async def ended(self) -> None:
+        """Wait until nothing of the connection runs any more."""
+        if self._engine.is_known(self):
+            if self._ended is None:
+                self._ended = asyncio.get_running_loop().create_future()
+            await asyncio.shield(self._ended)
+
+    def finished(self) -> None:
+        """Know that nothing of the connection runs any more; called by the engine."""
+        if self._ended is not None and not self._ended.done():
+            self._ended.set_result(None)
+
+    def abandoned(self) -> None:
+        """Know that `connect` will not return, because it was refused, failed or was cancelled."""
+        self._connecting = None
+        if self._turns is not None:
+            self._turns.abandon()
+
+    def refuse(self, status: int, body: bytes, headers: Sequence[tuple[bytes, bytes]], reason: str) -> None:
+        """Refuse the handshake; a connection that is already accepted is closed with the matching code."""
+        if self._state is State.OPENING:
+            self._state = State.CLOSING
+            self._code = close_code_for_status(status)
+            self._wire.refuse(status, body, headers)
+        elif self._state is State.OPEN:
+            self.close(close_code_for_status(status), reason)
+
+    def expire(self, status: int, body: bytes, headers: Sequence[tuple[bytes, bytes]]) -> None:
+        """Refuse a handshake that takes too long; one that was accepted in time may go on."""
+        if self._state is State.OPENING:
+            self.refuse(status, body, headers, "")
+
+    # ── Link: towards the consumer ──
+
+    @property
+    def rooms(self) -> frozenset[RoomName]:
+        """The rooms that it is a member of."""
+        return frozenset(self.memberships)
+
+    def accept(self, subprotocol: str | None, headers: Mapping[str, str]) -> None:
+        """Accept the handshake.
+
+        Raises:
+            InvalidState: It has been accepted already.
+            ConnectionClosed: It has ended.
+        """
+        if self._state is State.OPEN:
+            raise InvalidState("connection is accepted already; accept before the first join or send")
+        if self._state is not State.OPENING:
+            raise ConnectionClosed(self._code)
+        self._state = State.OPEN
+        self._accepted = True
+        self._wire.accept(subprotocol, [(k.lower().encode("latin-1"), v.encode("latin-1")) for k, v in headers.items()])
+        self._engine.accepted(self)
+
+    def ensure_open(self) -> None:
+        """Accept if nobody has.
+
+        Raises:
+            ConnectionClosed: It has ended or is ending.
+        """
+        if self._state is State.OPENING:
+            self.accept(None, {})
+        elif self._state is not State.OPEN:
+            raise ConnectionClosed(self._code)
+
+    async def join(self, room: str) -> Position:
+        """Become a member of a room; see `Engine.join`."""
+        return await self._engine.join(self, room)
+
+    def leave(self, room: str) -> None:
+        """Cease to be a member of a room; what was pushed before still comes."""
+        self._engine.leave(self, room)
+
+    def send(self, message: Event | str | bytes) -> None:
+        """Send to this connection, behind all that was pushed to its rooms before.
+
+        Raises:
+            ConnectionClosed: It has ended or is ending.
+            NotEncodable: The event's data cannot be written as JSON.
+        """
+        frame = self._kind.direct(message)
+        self.ensure_open()
+        self.send_frame(frame)
+
+    def room_to_write(self) -> asyncio.Future[None] | None:
+        """Return what is done once at most half of the outbox is taken, or None when it is so now."""
+        if self._outbox is None or self._outbox.has_room:
+            return None
+        if self._room_to_write is None:
+            self._room_to_write = asyncio.get_running_loop().create_future()
+        return self._room_to_write
+
+    def reply(self, reply_to: MessageId, value: object) -> None:
+        """Answer a message; a connection that has ended gets nothing."""
+        frame = self._kind.reply(reply_to, value)
+        if self._state is State.OPEN:
+            self.send_frame(frame)
+
+    def error(self, code: str, message: str, *, reply_to: MessageId | None = None) -> None:
+        """Say what was wrong with a message; a connection that has ended gets nothing."""
+        if self._state is State.OPEN:
+            self.send_frame(self._kind.error(code, message, reply_to=reply_to))
+
+    def close(self, code: int = CloseCode.NORMAL, reason: str = "") -> None:
+        """Leave all rooms, write what is owed, then close. A second call does nothing.
+
+        Raises:
+            ValueError: The code must not be sent, or the reason is too long.
+        """
+        check_close(code, reason)
+        if self._state is State.OPENING:
+            # Browsers see no code of a handshake that was refused, so it is accepted first.
+            self.accept(None, {})
+        if self._state is not State.OPEN:
+            return
+        owed = self._engine.leave_all(self)
+        self._state = State.CLOSING
+        self._code = code
+        if owed:
+            self._write(owed)
+        if self._outbox is None:
+            self._wire.close(code, reason)
+        else:
+            self._closing = (code, reason)
+            self._timer = self._engine.call_later(
+                self._engine.limits.close_timeout_s, partial(self.let_go, code, reason, "stuck")
+            )
+
+    def abort(self) -> None:
+        """End the connection at once, without a close frame."""
+        self._engine.leave_all(self)
+        self._state = max(self._state, State.CLOSING)
+        self._wire.abort()
+
+    def let_go(self, code: int, reason: str, why: str) -> None:
+        """Discard the outbox and end the connection without waiting for its client."""
+        if self._state is not State.OPEN and self._closing is None:
+            return
+        self._closing = None
+        self._engine.leave_all(self)
+        self._engine.count_let_go(self, why)
+        self._state = State.CLOSING
+        self._code = code
+        self._outbox = None
+        self._engine.flowing(self)
+        self._release()
+        self._wire.close(code, reason, linger_s=self._engine.limits.linger_s)
+
+    # ── Writing ──
+
+    @property
+    def unsent(self) -> int:
+        """Bytes that wait between the wire's `write` and the kernel."""
+        return self._wire.unsent()
+
+    @property
+    def outbox_size(self) -> int:
+        """Bytes that wait in the outbox."""
+        return 0 if self._outbox is None else self._outbox.size
+
+    def writer_for(self, branch: Branch[Connection]) -> Writer:
+        """Return what a branch calls to write to this member: the wire itself while it has room."""
+        return self._wire.write if self._outbox is None else partial(self._enqueue_batch, branch)
+
+    def send_frame(self, frame: Frame) -> None:
+        """Write a frame to this connection alone, behind what it is owed of its rooms."""
+        owed = self._engine.owed(self)
+        owed.append(Entry(frame))
+        self._write(owed)
+
+    def send_entries(self, entries: Sequence[Entry]) -> None:
+        """Write entries of one room that the member is owed ahead of the room's flush."""
+        if entries:
+            self._write(entries)
+
+    def ping(self) -> None:
+        """Ask the client for a sign of life."""
+        self._wire.ping()
+
+    def _write(self, entries: Sequence[Entry]) -> None:
+        if self._outbox is None:
+            self._wire.write(self._kind.join([entry.frame for entry in entries]))
+        else:
+            self._enqueue(entries)
+
+    def _enqueue_batch(self, branch: Branch[Connection], _joined: object) -> None:
+        self._enqueue(branch.writing)
+
+    def _enqueue(self, entries: Sequence[Entry]) -> None:
+        for entry in entries:
+            if self._outbox is None:
+                return
+            if not self._outbox.offer(entry):
+                # A member cannot leave its rooms in the middle of a flush.
+                self._engine.after_flush(
+                    partial(self.let_go, CloseCode.SLOW, "outbox is full; reconnect and resume", "slow")
+                )
+                return
+
+    # ── Peer: towards the wire ──
+
+    def received(self, message: str | bytes) -> None:
+        """Hand a message to the consumer; stop reading when too much waits for it."""
+        if self._engine.flushing:
+            self._engine.after_flush(partial(self.received, message))
+        elif self._state <= State.OPEN and self._turns is not None and not self._turns.offer(message):
+            self.reads = False
+            self._wire.stop_reading()
+
+    def paused(self) -> None:
+        """Put an outbox in front of a transport that is full."""
+        self._full = True
+        if self._outbox is None and self._state is State.OPEN:
+            limits = self._engine.limits
+            self._outbox = Outbox(max_messages=limits.max_outbox_messages, max_bytes=limits.max_outbox_bytes)
+            for branch in self.memberships.values():
+                branch.writers[self] = self.writer_for(branch)
+            self._engine.paused(self)
+
+    def resumed(self) -> None:
+        """Write the outbox out; once it is empty the wire is written to again."""
+        self._full = False
+        if self.pulse is not None:
+            self.pulse.flowing()
+        while (outbox := self._outbox) is not None:
+            entries = outbox.take(_DRAIN_BYTES)
+            if entries:
+                self._wire.write(self._kind.join([entry.frame for entry in entries]))
+            if self._full:
+                return
+            if not entries:
+                self._outbox = None
+                self._release()
+                for branch in self.memberships.values():
+                    branch.writers[self] = self.writer_for(branch)
+                self._engine.flowing(self)
+                if self._closing is not None:
+                    code, reason = self._closing
+                    self._closing = None
+                    self._wire.close(code, reason)
+
+    def heard(self) -> None:
+        """Note a sign of life."""
+        if self.pulse is not None:
+            self.pulse.heard = True
+
+    def lost(self, code: int, reason: str) -> None:
+        """End: out of every room, nothing queued, the consumer's clean-up under way. The wire calls it once."""
+        if self._engine.flushing:
+            self._engine.after_flush(partial(self.lost, code, reason))
+            return
+        if self._state is State.LOST:
+            return
+        self._engine.leave_all(self)
+        # What the server itself closed with is the better reason than what became of the socket.
+        if self._code is None:
+            self._code = code
+        self._state = State.LOST
+        self._outbox = None
+        self._closing = None
+        self._release()
+        logger.debug("connection %s lost with code %d", self.id, code)
+        self._engine.lost(self)
+        if self._connecting is not None:
+            self._connecting.cancel()
+        if self._turns is not None:
+            self._turns.end(self._code, clean_up=self._accepted)
+        else:
+            self._engine.ended(self)
+
+    def _read_on(self) -> None:
+        self.reads = True
+        self._wire.start_reading()
+
+    def _release(self) -> None:
+        # Nothing waits for the transport any more, because it flows or because it has ended.
+        if self._room_to_write is not None:
+            if not self._room_to_write.done():
+                self._room_to_write.set_result(None)
+            self._room_to_write = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

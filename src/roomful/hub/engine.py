@@ -1,0 +1,434 @@
+"""The engine of a hub: pushes go in, each room's members get them in order, and nobody waits for anybody.
+
+One path for every push: `push_nowait` → `Layer.publish` → `_deliver` → encode once per kind → pending → flush. It never
+awaits a socket, and it hands out nothing that could close its queues. It does not know URLs, frameworks or consumers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from functools import partial
+from typing import TYPE_CHECKING
+
+from ..core.close_codes import CloseCode
+from ..core.envelope import Envelope
+from ..core.errors import (
+    ConnectionClosed,
+    HubClosed,
+    InvalidState,
+    LayerError,
+    TooManyRooms,
+    UnknownConnection,
+    WrongLoop,
+)
+from ..core.names import ConnectionId, RoomName, room_name
+from ..core.ports import ProducerSeq, Receipt
+from .connection import Connection, State
+from .flusher import Flusher
+from .liveness import Liveness
+from .outbox import Entry
+from .rooms import Room
+from .statistics import Counters, Statistics
+from .throttle import Throttle
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..core.events import Event
+    from ..core.limits import Limits
+    from ..core.ports import Codec, FrameKind, Layer, Peer, Wire
+    from ..core.positions import Position
+
+__all__ = ("Engine",)
+
+logger = logging.getLogger("roomful.hub")
+
+
+class Engine:
+    """Everything of a hub that needs a running event loop.
+
+    It belongs to the loop that first uses it, and to a new one once that is closed.
+
+    Args:
+        layer: Carries and numbers events.
+        codec: Encodes what is pushed.
+        limits: The bounds.
+    """
+
+    def __init__(self, layer: Layer, codec: Codec, limits: Limits) -> None:
+        self.limits = limits
+        self.layer = layer
+        self.counters = Counters()
+        self._codec = codec
+        self._throttle = Throttle()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._is_closing = False
+        self._is_closed = False
+        self._reset()
+
+    def _reset(self) -> None:
+        self._producer = secrets.token_hex(8)
+        self._starting: asyncio.Task[None] | None = None
+        self._is_started = False
+        self._connections: dict[ConnectionId, Connection] = {}
+        self._ending: set[Connection] = set()
+        self._rooms: dict[RoomName, Room[Connection]] = {}
+        self._attaching: dict[RoomName, asyncio.Task[None]] = {}
+        self._paused: set[Connection] = set()
+        self._flusher: Flusher[Connection] = Flusher(self.limits, self.counters, self._broken)
+        self._liveness = Liveness(self.limits, self._paused)
+        self._all_ended: asyncio.Event | None = None
+
+    # ── Life ──
+
+    def bind(self) -> asyncio.AbstractEventLoop:
+        """Return the running loop, which the hub now belongs to.
+
+        Raises:
+            HubClosed: The hub has been closed.
+            WrongLoop: It belongs to another loop that has not been closed.
+        """
+        loop = asyncio.get_running_loop()
+        if self._loop is not loop:
+            if self._loop is not None:
+                if not self._loop.is_closed():
+                    raise WrongLoop
+                # Sockets, tasks and the layer's connections died with their loop; the counters go on.
+                self._reset()
+            self._loop = loop
+        if self._is_closed:
+            raise HubClosed
+        return loop
+
+    async def start(self) -> None:
+        """Start the layer, once; whoever comes meanwhile waits.
+
+        Raises:
+            LayerError: The layer cannot be reached or used. The next call tries again.
+        """
+        loop = self.bind()
+        if self._is_started:
+            return
+        if self._starting is None:
+            self._starting = loop.create_task(self._start())
+        await asyncio.shield(self._starting)
+
+    async def _start(self) -> None:
+        try:
+            await self.layer.start(self._deliver, self._suspect)
+            self._is_started = True
+        finally:
+            self._starting = None
+
+    def reopen(self) -> None:
+        """Let a hub that has been closed be used again, on any loop."""
+        if self._is_closed:
+            self._is_closed = self._is_closing = False
+            self._loop = None
+            self._reset()
+
+    async def close(self, code: int = CloseCode.GOING_AWAY, reason: str = "server is going away") -> None:
+        """Close every connection, wait for their consumers within `Limits.close_timeout_s`, and stop the layer.
+
+        Consumers may still push meanwhile; new connections are refused.
+        """
+        if self._is_closing:
+            return
+        if self._loop is None or self._loop.is_closed():
+            self._is_closing = self._is_closed = True
+            return
+        self.bind()
+        self._is_closing = True
+        try:
+            self._flusher.flush_all()
+            for connection in list(self._connections.values()):
+                if connection.state is State.OPENING:
+                    connection.refuse(503, b"server is going away\n", (), reason)
+                else:
+                    connection.close(code, reason)
+            async with asyncio.timeout(self.limits.close_timeout_s):
+                while self._connections or self._ending:
+                    self._all_ended = asyncio.Event()
+                    await self._all_ended.wait()
+        except TimeoutError:
+            logger.warning("hub closed with %d connections still ending", len(self._connections) + len(self._ending))
+            for connection in list(self._connections.values()):
+                connection.abort()
+        finally:
+            self._is_closed = True
+            self._liveness.stop()
+            self._flusher.stop()
+            for task in self._attaching.values():
+                task.cancel()
+            if self._is_started:
+                self._is_started = False
+                await self.layer.stop()
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop | None:
+        """The loop that the hub belongs to."""
+        return self._loop
+
+    # ── Pushing ──
+
+    async def push(
+        self, room: str, message: Event | str | bytes, *, exclude: ConnectionId | None = None, key: str | None = None
+    ) -> Receipt:
+        """Push, and give the loop a turn when a batch was full."""
+        if not self._is_started or self._loop is not asyncio.get_running_loop():
+            await self.start()
+        receipt = await self.push_nowait(room, message, exclude=exclude, key=key)
+        if self._flusher.is_crowded:
+            # Without this a producer in a loop would starve the loop that reads and writes for everybody.
+            await asyncio.sleep(0)
+        return receipt
+
+    def push_nowait(
+        self, room: str, message: Event | str | bytes, *, exclude: ConnectionId | None = None, key: str | None = None
+    ) -> asyncio.Future[Receipt]:
+        """Push without waiting; the future tells what became of it."""
+        self.bind()
+        if not self._is_started:
+            raise InvalidState("hub is not started; enter it with `async with hub`, or await push instead")
+        name = self._name(room)
+        form, body = self._codec.pack(message)
+        self.counters.pushes += 1
+        seq = ProducerSeq(self._producer, self.counters.pushes)
+        return self.layer.publish(name, Envelope(form, body, exclude).pack(), seq=seq, key=key)
+
+    def _name(self, room: str) -> RoomName:
+        # A room that exists has a valid name, which spares the check on the hot path.
+        known = self._rooms.get(RoomName(room))
+        if known is not None:
+            return known.name
+        return room_name(room, max_bytes=self.limits.max_room_name_bytes)
+
+    def _deliver(self, name: RoomName, at: Position, payload: bytes) -> None:
+        if self._flusher.flushing:
+            self._flusher.after_flush(partial(self._deliver, name, at, payload))
+            return
+        room = self._rooms.get(name)
+        if room is None:
+            return
+        try:
+            envelope = Envelope.unpack(payload)
+        except LayerError:
+            logger.exception("room %r: event %s cannot be read", name, at)
+            self._suspect(name)
+            return
+        room.top = at
+        # A copy, because a full batch is written at once, and what that entails may empty a branch.
+        for kind, branch in list(room.branches.items()):
+            entry = Entry(kind.encode(name, at, envelope), name, at.offset, envelope.conflate_key)
+            self.counters.deliveries += len(branch.writers)
+            excluded = None if envelope.exclude is None else self._connections.get(envelope.exclude)
+            if excluded is None or excluded not in branch.writers:
+                branch.append(entry)
+            else:
+                self.counters.deliveries -= 1
+                excluded.send_entries(branch.catch_up(excluded))
+                branch.append(entry)
+                branch.skip(excluded)
+                if (alone := kind.position(name, at)) is not None:
+                    excluded.send_entries((Entry(alone, name, at.offset),))
+            self._flusher.appended(branch)
+
+    def _suspect(self, name: RoomName) -> None:
+        if (room := self._rooms.get(name)) is not None:
+            for connection in list(room.members):
+                connection.let_go(CloseCode.GAP, "events may be missing; reconnect and resume", "gap")
+
+    def _broken(self, connection: Connection, error: Exception) -> None:
+        logger.debug("connection %s: writing failed: %r", connection.id, error)
+        connection.let_go(CloseCode.INTERNAL_ERROR, "", "broken")
+
+    # ── Connections ──
+
+    def open(self, kind: FrameKind, make_wire: Callable[[Peer], Wire]) -> Connection:
+        """Return a new connection on the wire that `make_wire` returns for it.
+
+        Raises:
+            HubClosed: The hub is closing or closed.
+            WrongLoop: The hub belongs to another running loop.
+        """
+        self.bind()
+        if self._is_closing:
+            raise HubClosed
+        connection = Connection(self, kind, make_wire)
+        self._connections[connection.id] = connection
+        return connection
+
+    def _find(self, connection_id: ConnectionId) -> Connection:
+        connection = self._connections.get(connection_id)
+        if connection is None:
+            raise UnknownConnection(connection_id)
+        return connection
+
+    def send(self, connection_id: ConnectionId, message: Event | str | bytes) -> None:
+        """Send to one connection.
+
+        Raises:
+            UnknownConnection: No connection has this id.
+        """
+        self._find(connection_id).send(message)
+
+    def disconnect(self, connection_id: ConnectionId, code: int, reason: str) -> None:
+        """Close one connection.
+
+        Raises:
+            UnknownConnection: No connection has this id.
+        """
+        self._find(connection_id).close(code, reason)
+
+    async def join(self, connection: Connection, room: str) -> Position:
+        """Make a connection a member of a room; return the position after which it gets every event.
+
+        Accepts the handshake if nobody has. A second join of the same room changes nothing.
+
+        Raises:
+            RoomNameError: The name is too long or not printable.
+            TooManyRooms: The connection is in as many rooms as the limits allow.
+            ConnectionClosed: The connection ended before it was a member.
+            LayerError: The layer cannot deliver the room.
+        """
+        await self.start()
+        name = self._name(room)
+        connection.ensure_open()
+        entry = self._rooms.get(name)
+        if entry is None:
+            entry = self._rooms[name] = Room(name)
+            self._attaching[name] = asyncio.get_running_loop().create_task(self._attach(entry))
+        entry.joining += 1
+        try:
+            if (attaching := self._attaching.get(name)) is not None:
+                await asyncio.shield(attaching)
+            self._add(connection, entry)
+        finally:
+            entry.joining -= 1
+            self._drop_if_deserted(entry)
+        return entry.top
+
+    def _add(self, connection: Connection, room: Room[Connection]) -> None:
+        if connection.state is not State.OPEN:
+            raise ConnectionClosed(connection.code)
+        if room.name in connection.memberships:
+            return
+        if len(connection.memberships) >= self.limits.max_rooms_per_connection:
+            raise TooManyRooms(self.limits.max_rooms_per_connection)
+        branch = room.branch(connection.kind)
+        room.add(connection, branch, connection.writer_for(branch))
+        connection.memberships[room.name] = branch
+        joined = connection.kind.joined(room.name, room.top, recovered=False)
+        if joined is not None:
+            connection.send_frame(joined)
+
+    async def _attach(self, room: Room[Connection]) -> None:
+        try:
+            top = await self.layer.attach(room.name)
+            if not room.top.epoch:
+                room.top = top
+        finally:
+            del self._attaching[room.name]
+
+    def _drop_if_deserted(self, room: Room[Connection]) -> None:
+        if room.is_deserted and room.name not in self._attaching and self._rooms.get(room.name) is room:
+            del self._rooms[room.name]
+            self.layer.detach(room.name)
+
+    def leave(self, connection: Connection, room: str) -> None:
+        """End a membership; what was pushed before is still written. No member, no effect."""
+        if RoomName(room) in connection.memberships:
+            connection.send_entries(self._leave(connection, RoomName(room)))
+
+    def leave_all(self, connection: Connection) -> list[Entry]:
+        """End all memberships; return what the connection is still owed of them."""
+        owed: list[Entry] = []
+        for name in list(connection.memberships):
+            owed.extend(self._leave(connection, name))
+        return owed
+
+    def _leave(self, connection: Connection, name: RoomName) -> list[Entry]:
+        del connection.memberships[name]
+        room = self._rooms[name]
+        owed = list(room.remove(connection))
+        self._drop_if_deserted(room)
+        return owed
+
+    # ── What a connection tells ──
+
+    @property
+    def flushing(self) -> bool:
+        """Whether a flush is under way, in which rooms cannot change."""
+        return self._flusher.flushing
+
+    def after_flush(self, call: Callable[[], None]) -> None:
+        """Call now, or after the flush that is under way."""
+        self._flusher.after_flush(call)
+
+    def owed(self, connection: Connection) -> list[Entry]:
+        """Return what a connection is still owed of its rooms; whoever asks writes it now."""
+        owed: list[Entry] = []
+        for branch in self._flusher.pending_of(connection.memberships, connection):
+            owed.extend(branch.catch_up(connection))
+        return owed
+
+    def call_later(self, delay_s: float, call: Callable[[], None]) -> asyncio.TimerHandle:
+        """Call after a time."""
+        return asyncio.get_running_loop().call_later(delay_s, call)
+
+    def accepted(self, connection: Connection) -> None:
+        """Watch over a connection that has been accepted."""
+        self._liveness.watch(connection)
+
+    def paused(self, connection: Connection) -> None:
+        """Know that a connection's transport is full."""
+        self._paused.add(connection)
+
+    def flowing(self, connection: Connection) -> None:
+        """Know that a connection's transport is full no longer."""
+        self._paused.discard(connection)
+
+    def count_let_go(self, connection: Connection, why: str) -> None:
+        """Count a member that is let go, and say so once a second."""
+        self.counters.let_go[why] = self.counters.let_go.get(why, 0) + 1
+        left_out = self._throttle.admit(why, asyncio.get_running_loop().time())
+        if left_out is not None:
+            logger.warning("connection %s let go: %s (and %d more since the last such line)", connection.id, why, left_out)
+
+    def is_known(self, connection: Connection) -> bool:
+        """Whether a connection lives, or something of it still runs."""
+        return connection.id in self._connections or connection in self._ending
+
+    def lost(self, connection: Connection) -> None:
+        """Know that a connection's socket has ended."""
+        self._connections.pop(connection.id, None)
+        self._paused.discard(connection)
+        self._liveness.forget(connection)
+        self._ending.add(connection)
+
+    def ended(self, connection: Connection) -> None:
+        """Know that nothing of a connection runs any more."""
+        self._ending.discard(connection)
+        connection.finished()
+        if self._all_ended is not None and not self._connections and not self._ending:
+            self._all_ended.set()
+
+    def statistics(self) -> Statistics:
+        """Return what the hub has done and holds."""
+        counters = self.counters
+        return Statistics(
+            connections=len(self._connections),
+            ending=len(self._ending),
+            rooms=len(self._rooms),
+            memberships=sum(len(room.members) for room in self._rooms.values()),
+            paused=len(self._paused),
+            outbox_bytes=sum(connection.outbox_size for connection in self._paused),
+            pushes=counters.pushes,
+            deliveries=counters.deliveries,
+            flushes=counters.flushes,
+            let_go=dict(counters.let_go),
+            stuck_handlers=counters.stuck_handlers,
+            unhandled=counters.unhandled,
+        )

@@ -1,0 +1,109 @@
+"""The flusher: decides when the pending frames of a branch are written, and what has to wait for that.
+
+Frames of one pass of the loop are joined. While the last batch of a branch had several frames, its next one waits for
+one poll more, because under load that joins what several clients sent; a lone push is written at the end of its pass.
+A flush never nests: what arises in it is queued until it ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Generic, TypeVar
+
+from ..core.limits import Limits
+from ..core.names import RoomName
+from .rooms import Branch
+from .statistics import Counters
+
+__all__ = ("Flusher",)
+
+M = TypeVar("M")
+
+
+class Flusher(Generic[M]):
+    """Schedules the flushes of one hub.
+
+    Args:
+        limits: When a batch is written at once.
+        counters: Where flushes are counted.
+        broken: Called after a flush for each member whose writer raised.
+
+    Attributes:
+        flushing: Whether a flush is under way.
+        is_crowded: Whether a batch was full in this pass, so that whoever pushes should give the loop a turn.
+    """
+
+    __slots__ = ("_broken", "_counters", "_deferred", "_dirty", "_handle", "_limits", "flushing", "is_crowded")
+
+    def __init__(self, limits: Limits, counters: Counters, broken: Callable[[M, Exception], None]) -> None:
+        self.flushing = False
+        self.is_crowded = False
+        self._limits = limits
+        self._counters = counters
+        self._broken = broken
+        self._dirty: dict[Branch[M], None] = {}
+        self._handle: asyncio.Handle | None = None
+        self._deferred: deque[Callable[[], None]] = deque()
+
+    def appended(self, branch: Branch[M]) -> None:
+        """Know that a branch has a new entry: write its batch if it is full, else at the end of the pass."""
+        if len(branch.pending) >= self._limits.max_batch_frames or branch.pending_bytes >= self._limits.max_batch_bytes:
+            self.is_crowded = True
+            self._dirty.pop(branch, None)
+            self._flush(branch)
+        else:
+            self._dirty[branch] = None
+        if self._handle is None:
+            self._handle = asyncio.get_running_loop().call_soon(self._pass)
+
+    def pending_of(self, branches: Mapping[RoomName, Branch[M]], member: M) -> list[Branch[M]]:
+        """Return those of a member's branches that have something pending, whichever way is shorter."""
+        if len(branches) < len(self._dirty):
+            return [branch for branch in branches.values() if branch.pending]
+        return [branch for branch in self._dirty if member in branch.writers]
+
+    def after_flush(self, call: Callable[[], None]) -> None:
+        """Call now, or after the flush that is under way."""
+        if self.flushing:
+            self._deferred.append(call)
+        else:
+            call()
+
+    def flush_all(self) -> None:
+        """Write everything that is pending."""
+        dirty, self._dirty = self._dirty, {}
+        for branch in dirty:
+            self._flush(branch)
+
+    def stop(self) -> None:
+        """Forget what is scheduled."""
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
+
+    def _pass(self) -> None:
+        self._handle = None
+        self.is_crowded = False
+        dirty, self._dirty = self._dirty, {}
+        for branch in dirty:
+            if branch.last_batch > 1 and not branch.has_waited:
+                branch.has_waited = True
+                self._dirty[branch] = None
+            else:
+                self._flush(branch)
+        if self._dirty and self._handle is None:
+            self._handle = asyncio.get_running_loop().call_soon(self._pass)
+
+    def _flush(self, branch: Branch[M]) -> None:
+        self._counters.flushes += 1
+        self.flushing = True
+        try:
+            broken = branch.flush()
+        finally:
+            self.flushing = False
+        for member, error in broken:
+            self._broken(member, error)
+        while self._deferred:
+            self._deferred.popleft()()

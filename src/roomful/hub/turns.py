@@ -1,0 +1,247 @@
+"""Turns: a connection's handler sees one message at a time, in order, and its clean-up once.
+
+A task exists only while a handler runs. Nothing here knows what a message means.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+import sys
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import TYPE_CHECKING
+
+from .inbox import Inbox
+
+if TYPE_CHECKING:
+    from ..core.limits import Limits
+    from ..core.names import ConnectionId
+    from ..core.ports import Handler
+    from .statistics import Counters
+
+__all__ = ("Turns",)
+
+logger = logging.getLogger("roomful.hub")
+
+_EAGER = sys.version_info >= (3, 12)
+
+
+class Turns:
+    """Runs the handler of one connection.
+
+    It begins busy (`connect` is running) and takes its first turn with `begin`. When the connection has ended, what
+    was received is still handled, for `Limits.handler_grace_s`; then the handler is cancelled. `Handler.closed` runs
+    after that, exactly once, and `ended` is called last.
+
+    Args:
+        name: The connection's id, for the log.
+        handler: The consumer.
+        limits: The bounds of the inbox and the times of the end.
+        counters: Where stuck handlers and unhandled messages are counted.
+        read_on: Called when the inbox has room again after `offer` returned False.
+        ended: Called once, when nothing of the handler runs any more.
+    """
+
+    __slots__ = (
+        "_busy",
+        "_code",
+        "_context",
+        "_counters",
+        "_ended",
+        "_handler",
+        "_held_back",
+        "_inbox",
+        "_limits",
+        "_name",
+        "_read_on",
+        "_task",
+        "_timer",
+    )
+
+    def __init__(
+        self,
+        name: ConnectionId,
+        handler: Handler,
+        *,
+        limits: Limits,
+        counters: Counters,
+        read_on: Callable[[], None],
+        ended: Callable[[], None],
+    ) -> None:
+        self._name = name
+        self._handler: Handler | None = handler
+        self._limits = limits
+        self._counters = counters
+        self._read_on = read_on
+        self._ended = ended
+        self._inbox: Inbox | None = None
+        self._busy = True
+        self._held_back = False
+        self._code: int | None = None
+        self._context: contextvars.Context | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    def begin(self, context: contextvars.Context) -> None:
+        """Take the first turn; handlers run in `context` from now on."""
+        self._context = context
+        self._busy = False
+        if self._inbox:
+            self._busy = True
+            self._spawn(self._work(None))
+
+    def offer(self, message: str | bytes) -> bool:
+        """Handle a message now, or queue it. Returns False when the socket should not be read for a while."""
+        if not self._busy:
+            awaitable = self._start(message)
+            if awaitable is not None:
+                self._busy = True
+                self._spawn(self._work(awaitable))
+            return True
+        if self._inbox is None:
+            self._inbox = Inbox(
+                max_messages=self._limits.max_inbox_messages, max_bytes=self._limits.max_inbox_bytes
+            )
+        self._inbox.put(message)
+        self._held_back = self._inbox.is_full
+        return not self._held_back
+
+    def end(self, code: int, *, clean_up: bool) -> None:
+        """Finish: the connection has ended with `code`. Called once; `clean_up` says whether `closed` is to run."""
+        self._code = code
+        if not clean_up:
+            self._handler = None
+        if not self._busy:
+            self._close()
+        elif self._task is not None:
+            self._timer = self._task.get_loop().call_later(self._limits.handler_grace_s, self._cancel)
+        # Else `connect` still runs; whoever runs it cancels it and calls `begin` or `abandon`.
+
+    def abandon(self) -> None:
+        """Know that `connect` will not return: there is no first turn."""
+        self._busy = False
+        if self._code is not None:
+            self._close()
+
+    def _start(self, message: str | bytes) -> Awaitable[None] | None:
+        if self._handler is None:
+            return None
+        try:
+            return self._handler.handle(message)
+        except Exception:
+            logger.exception("connection %s: handler raised outside its turn", self._name)
+            return None
+
+    def _spawn(self, coroutine: Coroutine[object, object, None]) -> None:
+        # An eager task runs until it first waits, so that a handler which does not wait costs no pass of the loop.
+        loop = asyncio.get_running_loop()
+        if _EAGER:
+            task = asyncio.Task(coroutine, loop=loop, context=self._context, eager_start=True)  # type: ignore[call-arg,unused-ignore] # parameter of 3.12
+        else:
+            task = loop.create_task(coroutine, context=self._context)
+        if not task.done():
+            self._task = task
+
+    async def _work(self, first: Awaitable[None] | None) -> None:
+        try:
+            if first is not None:
+                await self._turn(first)
+            while self._inbox:
+                message = self._inbox.take()
+                if self._held_back and self._inbox.has_room:
+                    self._held_back = False
+                    self._read_on()
+                awaitable = self._start(message)
+                if awaitable is not None:
+                    await self._turn(awaitable)
+        finally:
+            self._task = None
+            self._rest()
+
+    async def _turn(self, awaitable: Awaitable[None]) -> None:
+        try:
+            await awaitable
+        except Exception:
+            # A handler answers for its own errors; this one is a defect of the handler's adapter.
+            logger.exception("connection %s: handler raised outside its turn", self._name)
+
+    def _rest(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._code is None and not self._inbox:
+            self._inbox = None
+            self._busy = False
+        else:
+            # Called from within the connection's context, which the next task must enter anew.
+            asyncio.get_running_loop().call_soon(self._resume)
+
+    def _resume(self) -> None:
+        if self._code is not None:
+            self._busy = False
+            self._close()
+        elif self._inbox:
+            self._spawn(self._work(None))
+        else:
+            self._busy = False
+
+    def _cancel(self) -> None:
+        self._timer = None
+        if self._inbox:
+            self._counters.unhandled += len(self._inbox)
+            logger.warning(
+                "connection %s: %d messages dropped; the handler did not finish within %s s of the end",
+                self._name,
+                len(self._inbox),
+                self._limits.handler_grace_s,
+            )
+            self._inbox = None
+        if self._task is not None:
+            self._timer = self._task.get_loop().call_later(self._limits.cancel_timeout_s, self._give_up)
+            self._task.cancel()
+
+    def _give_up(self) -> None:
+        self._timer = None
+        logger.error(
+            "connection %s: handler ignores its cancellation for %s s", self._name, self._limits.cancel_timeout_s
+        )
+        self._counters.stuck_handlers += 1
+        if self._task is not None:
+            self._task.add_done_callback(self._came_unstuck)
+        self._close()
+
+    def _came_unstuck(self, _task: asyncio.Task[None]) -> None:
+        self._counters.stuck_handlers -= 1
+
+    def _close(self) -> None:
+        handler, self._handler = self._handler, None
+        ended, self._ended = self._ended, _nothing
+        code = self._code
+        if self._inbox:
+            self._counters.unhandled += len(self._inbox)
+            self._inbox = None
+        if handler is None or code is None:
+            ended()
+            return
+        self._busy = True  # whatever comes now is not handled
+        try:
+            awaitable = handler.closed(code)
+        except Exception:
+            logger.exception("connection %s: handler raised outside its turn", self._name)
+            awaitable = None
+        if awaitable is None:
+            ended()
+        else:
+            self._spawn(self._clean_up(awaitable, ended))
+
+    async def _clean_up(self, awaitable: Awaitable[None], ended: Callable[[], None]) -> None:
+        try:
+            await self._turn(awaitable)
+        finally:
+            self._task = None
+            ended()
+
+
+def _nothing() -> None:
+    """Stand in for a callback that has been called."""

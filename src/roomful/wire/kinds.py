@@ -1,0 +1,67 @@
+"""Kinds of frames: a codec and a framing; members of one kind share every frame.
+
+It makes frames and keeps none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from ..core.envelope import Envelope
+from ..core.events import Event
+from ..core.names import RoomName
+from ..core.ports import Frame, Framing, Message, MessageId
+from ..core.positions import Position
+
+__all__ = ("Kind",)
+
+
+class Outgoing(Protocol):
+    """The half of a codec that makes messages."""
+
+    def encode(self, room: RoomName, at: Position, envelope: Envelope) -> Sequence[Message]: ...
+    def position(self, room: RoomName, at: Position) -> Sequence[Message]: ...
+    def joined(self, room: RoomName, at: Position, *, recovered: bool) -> Sequence[Message]: ...
+    def direct(self, message: Event | str | bytes) -> Sequence[Message]: ...
+    def reply(self, reply_to: MessageId, value: object) -> Sequence[Message]: ...
+    def error(self, code: str, message: str, *, reply_to: MessageId | None) -> Sequence[Message]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """Implements the port `FrameKind`."""
+
+    codec: Outgoing
+    framing: Framing
+
+    def encode(self, room: RoomName, at: Position, envelope: Envelope) -> Frame:
+        """Return the frame of a push."""
+        return self.framing.frame(self.codec.encode(room, at, envelope))
+
+    def position(self, room: RoomName, at: Position) -> Frame | None:
+        """Return the frame of a position alone, or None where positions are not sent."""
+        messages = self.codec.position(room, at)
+        return self.framing.frame(messages) if messages else None
+
+    def joined(self, room: RoomName, at: Position, *, recovered: bool) -> Frame | None:
+        """Return the frame that tells a member where it stands, or None where positions are not sent."""
+        messages = self.codec.joined(room, at, recovered=recovered)
+        return self.framing.frame(messages) if messages else None
+
+    def direct(self, message: Event | str | bytes) -> Frame:
+        """Return the frame of a direct send."""
+        return self.framing.frame(self.codec.direct(message))
+
+    def reply(self, reply_to: MessageId, value: object) -> Frame:
+        """Return the frame of a reply."""
+        return self.framing.frame(self.codec.reply(reply_to, value))
+
+    def error(self, code: str, message: str, *, reply_to: MessageId | None) -> Frame:
+        """Return the frame of an error."""
+        return self.framing.frame(self.codec.error(code, message, reply_to=reply_to))
+
+    def join(self, frames: Sequence[Frame]) -> object:
+        """Return what a wire writes for these frames at once."""
+        return self.framing.join(frames)

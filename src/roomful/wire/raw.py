@@ -1,0 +1,50 @@
+"""The raw codec: connections that own their wire. They get what the application writes, and no positions.
+
+Only what is wrong with a client's message is told in Roomful's own words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..core.envelope import Envelope, Form
+from ..core.events import Event
+from ..core.names import RoomName
+from ..core.ports import Message
+from ..core.positions import Position
+from .bodies import pack, split_binary
+from .events import EventsCodec
+
+__all__ = ("RawCodec",)
+
+
+class RawCodec(EventsCodec):
+    """As `EventsCodec`, without room and position. A binary event is its bytes alone."""
+
+    def encode(self, room: RoomName, at: Position, envelope: Envelope) -> Sequence[Message]:
+        """Return the message of a push."""
+        del room, at
+        match envelope.form:
+            case Form.JSON:
+                return (Message(True, b"{" + envelope.body + b"}"),)
+            case Form.BINARY:
+                return (Message(False, split_binary(envelope.body)[1]),)
+            case Form.TEXT | Form.BYTES:
+                return (Message(envelope.form is Form.TEXT, envelope.body),)
+
+    def direct(self, message: Event | str | bytes) -> Sequence[Message]:
+        """Return the message of a direct send."""
+        form, body = pack(message)
+        if form is Form.BINARY:
+            return (Message(False, split_binary(body)[1]),)
+        return super().direct(message)
+
+    def position(self, room: RoomName, at: Position) -> Sequence[Message]:
+        """Return no message."""
+        del room, at
+        return ()
+
+    def joined(self, room: RoomName, at: Position, *, recovered: bool) -> Sequence[Message]:
+        """Return no message."""
+        del room, at, recovered
+        return ()
