@@ -55,6 +55,11 @@ class ConsumerBase:
         self._hub = hub
         self._scope = scope
 
+    @property
+    def connection(self) -> Link:
+        """The connection, as the parts that Roomful calls handlers by see it."""
+        return self._link
+
     def forget_scope(self) -> None:
         """Release the handshake's scope; called by the endpoint after `connect`."""
         self._scope = None

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
-from ..core.errors import ConsumerError, EventTypeError
+from ..core.errors import ConsumerError
 from ..core.events import check_event_type
 
 __all__ = ("RESERVED_NAMES", "Definition", "HandlerSpec", "define", "definition_of", "on")
@@ -121,10 +121,7 @@ def _spec(cls: type, name: str, type_: str | None) -> HandlerSpec:
     if not inspect.isfunction(function):
         raise ConsumerError(f"{cls.__qualname__}.{name} is not a method; expected def or async def")
     try:
-        check_event_type(type_ or "-")
-        signature = inspect.signature(function, eval_str=True)
-    except EventTypeError as error:
-        raise ConsumerError(str(error)) from None
+        signature = _signature(function)
     except NameError as error:
         raise ConsumerError(
             f"{cls.__qualname__}.{name} has an annotation that cannot be resolved when the class is made: {error}"
@@ -136,3 +133,14 @@ def _spec(cls: type, name: str, type_: str | None) -> HandlerSpec:
     return HandlerSpec(
         name, type_, function, {p.name: p for p in parameters}, inspect.iscoroutinefunction(function)
     )
+
+
+def _signature(function: Callable[..., object]) -> inspect.Signature:
+    try:
+        return inspect.signature(function, eval_str=True)
+    except NameError:
+        # Annotations that are texts may name what is local to the function in which the class is made.
+        frame = inspect.currentframe()
+        while frame is not None and frame.f_globals.get("__name__", "").startswith("roomful."):
+            frame = frame.f_back
+        return inspect.signature(function, locals=None if frame is None else frame.f_locals, eval_str=True)

@@ -111,6 +111,11 @@ class Connection:
         return self._state
 
     @property
+    def is_opening(self) -> bool:
+        """Whether nobody has accepted or refused it yet."""
+        return self._state is State.OPENING
+
+    @property
     def is_lost(self) -> bool:
         """Whether its socket has ended."""
         return self._state is State.LOST

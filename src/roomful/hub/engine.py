@@ -87,7 +87,7 @@ class Engine:
         """Return the running loop, which the hub now belongs to.
 
         Raises:
-            HubClosed: The hub has been closed.
+            HubClosed: The hub has been closed on this loop.
             WrongLoop: It belongs to another loop that has not been closed.
         """
         loop = asyncio.get_running_loop()
@@ -95,7 +95,9 @@ class Engine:
             if self._loop is not None:
                 if not self._loop.is_closed():
                     raise WrongLoop
-                # Sockets, tasks and the layer's connections died with their loop; the counters go on.
+                # Sockets, tasks and the layer's connections died with their loop; the counters go on. A hub that was
+                # closed there is as good as new here, as an application is that a test starts again.
+                self._is_closed = self._is_closing = False
                 self._reset()
             self._loop = loop
         if self._is_closed:

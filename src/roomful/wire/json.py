@@ -67,6 +67,8 @@ def decoder(annotation: object) -> Callable[[bytes | str, str], object]:
     Raises:
         ConsumerError: Nothing can be decoded to `annotation`.
     """
+    if annotation is object:
+        annotation = Any  # what msgspec calls it
     try:
         decode = msgspec.json.Decoder(annotation, dec_hook=_decode_unknown).decode
     except TypeError as error:
