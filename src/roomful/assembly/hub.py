@@ -69,6 +69,9 @@ class Hub:
         self.threads = Threads(self.limits.max_handler_threads)
         self.engine = Engine(layer or MemoryLayer(), self.codec, self.limits)
         self._shared = shared
+        # `roomful serve` says how many processes it starts, so this is found before any of them is. WEB_CONCURRENCY is
+        # uvicorn's and gunicorn's own variable; it may also stand in the environment of a shell, so it counts at start.
+        self._check_shared("ROOMFUL_WORKERS")
 
     def __repr__(self) -> str:
         return f"<Hub {self.engine.layer!r}>"
@@ -84,13 +87,16 @@ class Hub:
             HubClosed: The hub has been closed.
             WrongLoop: The hub belongs to another running loop.
         """
-        workers = _workers()
+        self._check_shared("ROOMFUL_WORKERS", "WEB_CONCURRENCY")
+        await self.engine.start()
+
+    def _check_shared(self, *variables: str) -> None:
+        workers = max((int(value) for name in variables if (value := os.environ.get(name, "")).isdecimal()), default=1)
         if workers > 1 and self._shared and not self.engine.layer.shared:
             raise NotShared(
                 f"{type(self.engine.layer).__name__} reaches one process and the server runs {workers}; "
                 "name a shared layer, or say Hub(shared=False)"
             )
-        await self.engine.start()
 
     async def close(self) -> None:
         """Close every connection with 1001, wait for their consumers within `Limits.close_timeout_s`, and stop.
@@ -214,10 +220,3 @@ class Hub:
 def _id_of(exclude: ConnectionId | Addressed | None) -> ConnectionId | None:
     return exclude if exclude is None or isinstance(exclude, str) else exclude.id
 
-
-def _workers() -> int:
-    # `roomful serve` says how many processes it starts; WEB_CONCURRENCY is uvicorn's and gunicorn's own variable.
-    for name in ("ROOMFUL_WORKERS", "WEB_CONCURRENCY"):
-        if (value := os.environ.get(name, "")).isdecimal():
-            return int(value)
-    return 1
