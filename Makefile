@@ -1,0 +1,94 @@
+# `make demo` and `make test` need nothing but Python 3.11 or newer; the rest is installed into .venv.
+# Works with GNU make from 3.81 on and any POSIX shell.
+
+PORT ?= 8000
+WORKERS ?= 2
+ARGS ?=
+
+VENV := .venv
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip --disable-pip-version-check install --quiet
+# What is checked besides the library; not every checkout of a package has examples.
+EXAMPLES := $(wildcard examples)
+PACKAGES = $(sort $(dir $(wildcard src/roomful/*/__init__.py)))
+
+# Tried in this order; `make PYTHON=/path/to/python` tries that one alone.
+PYTHONS := $(or $(PYTHON),python3.14 python3.13 python3.12 python3.11 python3)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check fix cov clean
+
+# An environment whose Python has gone (an upgrade, a copied folder) is made again.
+$(shell [ ! -e $(VENV)/.made ] || { [ "$$(cat $(VENV)/.made)" = "$(CURDIR)" ] && $(PY) -c ''; } 2>/dev/null || rm $(VENV)/.made)
+
+help:  ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo "PYTHON=python3.12 chooses the Python, for the first command in a clone or after make clean."
+
+demo: $(VENV)/.demo  ## run the examples on http://127.0.0.1:8000 (PORT=9000 for another port)
+	@echo "demo: starting the examples on port $(PORT); Ctrl-C ends them"
+	@$(PY) -m examples --port $(PORT)
+
+test: $(VENV)/.dev  ## run the tests (ARGS="-k chat" for some of them, WORKERS=1 for one process)
+	@echo "test: running the tests in $(WORKERS) processes"
+	@$(PY) -m pytest -q -n $(WORKERS) $(ARGS)
+
+check: $(VENV)/.dev  ## lint, format, types, completeness of the public types, import contracts
+	@echo "check: ruff"
+	@$(PY) -m ruff check
+	@$(PY) -m ruff format --check
+	@echo "check: mypy"
+	@$(PY) -m mypy src $(EXAMPLES)
+	@echo "check: pyright, completeness of the public types"
+	@$(PY) -m pyright --pythonpath $(PY) --verifytypes roomful --ignoreexternal
+	@echo "check: import contracts"
+	@$(VENV)/bin/lint-imports --no-logo
+
+fix: $(VENV)/.dev  ## repair what ruff can, and format
+	@$(PY) -m ruff check --fix
+	@$(PY) -m ruff format
+
+cov: $(VENV)/.dev  ## run the tests and report branch coverage, by file and by package
+	@echo "cov: running the tests in $(WORKERS) processes, measured"
+	@$(PY) -m coverage erase
+	@$(PY) -m pytest -q -n $(WORKERS) --cov --cov-report= $(ARGS)
+	@$(PY) -m coverage report
+	@echo
+	@printf '%-28s %8s %8s %8s %8s %8s\n' package lines missed branches partial covered
+	@for package in $(PACKAGES); do \
+	  $(PY) -m coverage report --include="$${package}*" 2>/dev/null \
+	    | awk -v name="$$package" '$$1 == "TOTAL" { printf "%-28s %8s %8s %8s %8s %8s\n", name, $$2, $$3, $$4, $$5, $$6 }'; \
+	done
+
+clean:  ## remove .venv and everything that was generated
+	@rm -rf $(VENV) build dist htmlcov test-results .coverage .coverage.* coverage.xml
+	@rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	@find src tests $(EXAMPLES) -name __pycache__ -type d -prune -exec rm -rf {} +
+	@echo "clean: removed the environment and everything that was generated"
+
+# A Python that is found may still not run (a version manager's stub), so each is executed.
+$(VENV)/.made:
+	@found=; bare=; \
+	for python in $(PYTHONS); do \
+	  "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 || continue; \
+	  if "$$python" -c 'import ensurepip, venv' >/dev/null 2>&1; then found=$$python; break; fi; \
+	  bare=$${bare:-$$python}; \
+	done; \
+	if [ -z "$$found" ] && [ -n "$$bare" ]; then \
+	  echo "error: $$bare cannot make virtual environments; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; \
+	elif [ -z "$$found" ]; then \
+	  echo "error: no Python 3.11 or newer runs here (tried: $(PYTHONS)); name one: make PYTHON=/path/to/python" >&2; exit 1; \
+	fi; \
+	echo "setup: making $(VENV) with $$("$$found" -c 'import platform; print("Python", platform.python_version())')"; \
+	"$$found" -m venv --clear $(VENV) && echo "$(CURDIR)" > $@
+
+# Stamps: each is younger than what it was installed from.
+$(VENV)/.demo: $(VENV)/.made requirements/demo.txt requirements/transitive.txt pyproject.toml
+	@echo "setup: installing what the demo needs into $(VENV)"
+	@$(PIP) -r requirements/demo.txt -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.made requirements/demo.txt requirements/dev.txt requirements/transitive.txt pyproject.toml
+	@echo "setup: installing what the tests and checks need into $(VENV)"
+	@$(PIP) -r requirements/dev.txt -e .
+	@touch $(VENV)/.demo $@
