@@ -19,6 +19,7 @@ __all__ = ("Envelope", "Form")
 _VERSION: Final = 1
 # version, form, bytes of the excluded connection's id, bytes of the conflation key
 _HEAD: Final = struct.Struct(">BBBH")
+_MAX_EXCLUDE_BYTES: Final = 255
 _PLAIN: Final = {form: _HEAD.pack(_VERSION, form, 0, 0) for form in range(4)}
 
 
@@ -55,7 +56,8 @@ class Envelope:
         """Return the bytes that travel through a layer."""
         if self.exclude is None and not self.conflate_key:
             return _PLAIN[self.form] + self.body
-        exclude = (self.exclude or "").encode()
+        # The id may come from a client. Ours are short ASCII, so what is cut or replaced here names nobody before or after.
+        exclude = (self.exclude or "").encode("ascii", "replace")[:_MAX_EXCLUDE_BYTES]
         key = self.conflate_key.encode()
         return _HEAD.pack(_VERSION, self.form, len(exclude), len(key)) + exclude + key + self.body
 
