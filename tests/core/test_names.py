@@ -1,0 +1,54 @@
+"""Names of rooms and connections."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from roomful.core.errors import RoomNameError
+from roomful.core.names import MAX_ROOM_NAME_BYTES, new_connection_id, room_name
+
+
+@given(st.text())
+def test_room_name_takes_printable_text_within_its_bytes(text: str) -> None:
+    """A name is any printable text that is not empty and not too long; it is returned as it is."""
+    fits = text.isprintable() and 0 < len(text.encode(errors="replace")) <= 20
+
+    if fits:
+        assert room_name(text, max_bytes=20) == text
+    else:
+        with pytest.raises(RoomNameError):
+            room_name(text, max_bytes=20)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (5, "room name is of type int; expected str"),
+        (b"a", "room name is of type bytes; expected str"),
+        ("", "room name is empty; expected at least one character"),
+        ("a\nb", r"room name 'a\nb' has a character that is not printable"),
+        ("a\ud800", r"room name 'a\ud800' has a character that is not printable"),
+        ("x" * 201, "room name is 201 bytes; the limit is 200 (Limits.max_room_name_bytes)"),
+        ("é" * 101, "room name is 202 bytes; the limit is 200 (Limits.max_room_name_bytes)"),
+    ],
+)
+def test_room_name_says_what_is_wrong(value: object, text: str) -> None:
+    """A name that is refused is refused with what was got and what was expected."""
+    with pytest.raises(RoomNameError) as caught:
+        room_name(value)  # type: ignore[arg-type] # bad input is the point
+
+    assert str(caught.value) == text
+
+
+def test_room_name_of_the_longest_length_fits() -> None:
+    """The limit is inclusive, and counts bytes of UTF-8."""
+    assert room_name("é" * (MAX_ROOM_NAME_BYTES // 2)) == "é" * 100
+
+
+def test_connection_ids_are_distinct_and_url_safe() -> None:
+    """An id cannot be guessed, and travels through URLs and headers as it is."""
+    ids = {new_connection_id() for _ in range(100)}
+
+    assert len(ids) == 100
+    assert {len(id_) for id_ in ids} == {16}
+    assert all(id_.isascii() and id_.replace("-", "").replace("_", "").isalnum() for id_ in ids)
