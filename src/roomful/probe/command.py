@@ -1,0 +1,192 @@
+"""The command `roomful probe`: from arguments to exit code.
+
+It alone reads the command line, catches Ctrl-C and writes files; whatever happens, what was measured is written.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import platform
+import signal
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from roomful.probe.arguments import Arguments, parse
+from roomful.probe.child import Child
+from roomful.probe.errors import ExitCode, ProbeError
+from roomful.probe.options import Options
+from roomful.probe.results import Result, to_json
+from roomful.probe.run import ProbeRun, run_clock, run_until_done
+from roomful.probe.target import check_allowed
+from roomful.probe.terminal import make_view, show_verdict
+
+__all__ = ("add_parser", "main", "run")
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add `probe` to a command line; its own arguments are read by `run`, and `--help` too."""
+    # No character begins an option here, so that all words reach `run` in their order, `--` among them.
+    parser = subparsers.add_parser(
+        "probe", help="load a WebSocket server and find where it breaks", prefix_chars="\0", add_help=False
+    )
+    parser.add_argument("argv", nargs=argparse.REMAINDER)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command with the arguments that `add_parser` left; return the exit code."""
+    argv: list[str] = args.argv
+    return main(argv)
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the command; return the exit code."""
+    try:
+        arguments = parse(argv)
+        if arguments.action == "buffers":
+            from roomful.probe.buffers.command import run_buffers
+
+            return asyncio.run(run_buffers(arguments))
+        return asyncio.run(_probe(arguments))
+    except ProbeError as error:
+        print(f"roomful probe: {error}", file=sys.stderr)
+        return int(error.exit_code)
+    except KeyboardInterrupt:
+        return int(ExitCode.INCONCLUSIVE)
+
+
+async def _probe(arguments: Arguments) -> int:
+    clock = run_clock()
+    options = arguments.options
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    child: Child | None = None
+    try:
+        if arguments.action == "run":
+            if options.target.url:
+                check_allowed(options.target, allowed=False)
+            child = await Child.start(arguments.command)
+            url = options.target.url or await child.find_url(
+                arguments.path, timeout_s=arguments.start_timeout_s
+            )
+            if options.target.url:
+                await child.wait_listening(options.target, timeout_s=arguments.start_timeout_s)
+            options = replace(options, target=replace(options.target, url=url), pid=child.pid, stacks=True)
+        return await _run(arguments, options, child, stop)
+    finally:
+        if child is not None:
+            await child.stop()
+
+
+async def _run(arguments: Arguments, options: Options, child: Child | None, stop: asyncio.Event) -> int:
+    clock = run_clock()
+    result = _empty_result(arguments, options)
+    view = make_view(plain=arguments.plain, quiet=arguments.quiet, clock=clock)
+    probe = ProbeRun(options, result, view, clock=clock)
+    failure: ProbeError | None = None
+    try:
+        await run_until_done(probe, stop)
+    except ProbeError as error:
+        failure = error
+        result.stopped_by = str(error)
+    finally:
+        view.close()
+        if child is not None:
+            result.evidence["child"] = child.report()
+    if failure is not None:
+        result.verdict |= {"outcome": type(failure).__name__.lower(), "exit_code": int(failure.exit_code)}
+        sentences = result.verdict.setdefault("sentences", [])
+        assert isinstance(sentences, list), "verdict.conclude makes it"
+        sentences.append(f"Stopped: {failure}.")
+    if failure is None or result.trials:
+        show_verdict(result, sys.stderr if arguments.json_path == "-" else sys.stdout)
+    written = _write(result, arguments.json_path)
+    if failure is not None:
+        print(f"roomful probe: {failure}", file=sys.stderr)
+        return int(failure.exit_code)
+    code = result.verdict["exit_code"]
+    assert isinstance(code, int), "verdict.conclude makes it"
+    return code if written or code else int(ExitCode.INCONCLUSIVE)
+
+
+def _write(result: Result, path: str | None) -> bool:
+    """Write the result; say so on standard error when it cannot be done."""
+    if path is None:
+        return True
+    text = json.dumps(to_json(result), separators=(",", ":"), allow_nan=False)
+    if path == "-":
+        print(text)
+        return True
+    part = Path(f"{path}.part")
+    try:
+        # A reader, or a full disk, never finds half a result under the name that was asked for.
+        part.write_text(text + "\n")
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        print(f"roomful probe: the result cannot be written to {path}: {error.strerror}", file=sys.stderr)
+        return False
+    return True
+
+
+def _empty_result(arguments: Arguments, options: Options) -> Result:
+    target = options.target
+    return Result(
+        command=arguments.action,
+        # Values of headers, and the query of the URL, may be secrets.
+        target={
+            "url": target.shown,
+            "headers": [name for name, _ in target.headers],
+            "subprotocols": list(target.subprotocols),
+            "sources": list(target.sources),
+        },
+        machine=_machine(),
+        options={
+            "payload": options.payload,
+            "sizes": list(options.sizes),
+            "clients": list(options.clients),
+            "rates": list(options.rates),
+            "shape": options.shape,
+            "burst": options.burst,
+            "duration_s": options.duration_s,
+            "budget_s": options.budget_s,
+            "adapter": options.adapter,
+            "max_size": options.max_size,
+            "max_burst": options.max_burst,
+            "deadline_s": options.goals.deadline_s,
+            "max_bad_fraction": options.goals.bad_fraction,
+            "max_p99_s": options.goals.p99_s,
+            "max_closes": options.goals.closes,
+            "max_growth": options.goals.growth,
+            "max_generator_late_s": options.goals.late_limit_s,
+        },
+        started=datetime.now(UTC).isoformat(timespec="milliseconds"),
+    )
+
+
+def _machine() -> dict[str, object]:
+    model = None
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        model = next(
+            (line.partition(":")[2].strip() for line in lines if line.startswith("model name")), None
+        )
+    except OSError:
+        pass
+    return {
+        "system": platform.system(),
+        "release": platform.release(),
+        "architecture": platform.machine(),
+        "python": platform.python_version(),
+        "cpu": model,
+        "cores": os.cpu_count(),
+        "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+    }
