@@ -9,13 +9,24 @@ from typing import Annotated
 
 import msgspec
 import pytest
-from fastapi import APIRouter, Cookie, Depends, FastAPI, Header, HTTPException, Query, WebSocket, WebSocketException
+from fastapi import (
+    APIRouter,
+    Cookie,
+    Depends,
+    FastAPI,
+    Header,
+    HTTPException,
+    Query,
+    WebSocket,
+    WebSocketException,
+)
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel
-from roomful import Consumer, ConsumerError, Event, Hub, Refuse, ReplyError, on
-from roomful.fastapi import consumer_route
 from starlette.testclient import TestClient, WebSocketDenialResponse, WebSocketTestSession
 from starlette.websockets import WebSocketDisconnect
+
+from roomful import Consumer, ConsumerError, Event, Hub, Refuse, ReplyError, on
+from roomful.fastapi import consumer_route
 
 Session = WebSocketTestSession
 
@@ -103,7 +114,10 @@ def test_route_path_parameters_and_dependencies_reach_connect_and_handlers(hub: 
         def draft(self, message: Draft, limit: int) -> object:
             return [message.text, message.votes, limit]
 
-    with TestClient(app) as client, client.websocket_connect("/ws/a?limit=3", headers={"cookie": "theme=dark"}) as session:
+    with (
+        TestClient(app) as client,
+        client.websocket_connect("/ws/a?limit=3", headers={"cookie": "theme=dark"}) as session,
+    ):
         joined(session)
         assert ask(session, "greet") == {"data": ["a", 3, "testclient", "dark"]}
         assert ask(session, "where") == {"data": ["a", 3]}
@@ -347,7 +361,9 @@ def test_route_security_classes_work(hub: Hub) -> None:
 
     @consumer_route(app, "/ws", hub=hub)
     class Chat(Consumer):
-        async def connect(self, token: Annotated[HTTPAuthorizationCredentials, Depends(HTTPBearer())]) -> None:
+        async def connect(
+            self, token: Annotated[HTTPAuthorizationCredentials, Depends(HTTPBearer())]
+        ) -> None:
             self.token = token.credentials
 
         @on("token")
@@ -355,7 +371,9 @@ def test_route_security_classes_work(hub: Hub) -> None:
             return self.token
 
         @on("key")
-        async def key(self, _message: object, key: Annotated[str, Depends(APIKeyHeader(name="x-key"))]) -> str:
+        async def key(
+            self, _message: object, key: Annotated[str, Depends(APIKeyHeader(name="x-key"))]
+        ) -> str:
             return key
 
     with TestClient(app) as client:

@@ -91,7 +91,9 @@ class Hub:
         await self.engine.start()
 
     def _check_shared(self, *variables: str) -> None:
-        workers = max((int(value) for name in variables if (value := os.environ.get(name, "")).isdecimal()), default=1)
+        workers = max(
+            (int(value) for name in variables if (value := os.environ.get(name, "")).isdecimal()), default=1
+        )
         if workers > 1 and self._shared and not self.engine.layer.shared:
             raise NotShared(
                 f"{type(self.engine.layer).__name__} reaches one process and the server runs {workers}; "
@@ -187,7 +189,9 @@ class Hub:
         """
         loop = self.engine.loop
         if loop is None or loop.is_closed():
-            raise InvalidState("hub is not started; enter it with `async with hub` in the thread of its event loop")
+            raise InvalidState(
+                "hub is not started; enter it with `async with hub` in the thread of its event loop"
+            )
         push = self.engine.push(room, message, exclude=_id_of(exclude), key=key)
         return asyncio.run_coroutine_threadsafe(push, loop)
 
@@ -219,4 +223,3 @@ class Hub:
 
 def _id_of(exclude: ConnectionId | Addressed | None) -> ConnectionId | None:
     return exclude if exclude is None or isinstance(exclude, str) else exclude.id
-

@@ -16,7 +16,7 @@ __all__ = ("main",)
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command. Returns its exit code; 2 stands for wrong usage."""
-    from . import serve  # noqa: PLC0415 -- `python -m roomful` and the script share this entry; commands stay lazy
+    from . import serve
 
     parser = argparse.ArgumentParser(prog="roomful", description="Real-time rooms for Python web apps.")
     parser.add_argument("--version", action="version", version=f"roomful {__version__}")

@@ -26,14 +26,24 @@ def add_parser(commands: _SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser("serve", help="run an ASGI application", description=__doc__)
     parser.add_argument("app", help="the application as module:attribute, such as app:app")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
-    parser.add_argument("--port", type=_port, default=8000, help="port to listen on; 0 lets the system choose")
-    parser.add_argument("--workers", type=_count, default=1, help="number of processes (default: %(default)s)")
+    parser.add_argument(
+        "--port", type=_port, default=8000, help="port to listen on; 0 lets the system choose"
+    )
+    parser.add_argument(
+        "--workers", type=_count, default=1, help="number of processes (default: %(default)s)"
+    )
     parser.add_argument("--log-level", choices=LOG_LEVELS, default="info", help="(default: %(default)s)")
-    parser.add_argument("--app-dir", default=".", help="directory to import the application from (default: here)")
-    parser.add_argument("--factory", action="store_true", help="the attribute is a function that returns the application")
+    parser.add_argument(
+        "--app-dir", default=".", help="directory to import the application from (default: here)"
+    )
+    parser.add_argument(
+        "--factory", action="store_true", help="the attribute is a function that returns the application"
+    )
     parser.add_argument("--reload", action="store_true", help="restart when a file changes, for development")
     parser.add_argument("--root-path", default="", help="path under which a proxy serves the application")
-    parser.add_argument("--forwarded-allow-ips", help="proxies whose X-Forwarded headers are trusted (default: 127.0.0.1)")
+    parser.add_argument(
+        "--forwarded-allow-ips", help="proxies whose X-Forwarded headers are trusted (default: 127.0.0.1)"
+    )
     parser.add_argument("--ssl-certfile", help="certificate for TLS")
     parser.add_argument("--ssl-keyfile", help="its private key")
     parser.set_defaults(run=run)
@@ -44,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     if importlib.util.find_spec("uvicorn") is None:
         print("roomful serve needs uvicorn: pip install 'roomful[server]'", file=sys.stderr)
         return 1
-    import uvicorn  # noqa: PLC0415 -- an optional dependency
+    import uvicorn
 
     if args.workers > 1 and args.reload:
         print("roomful serve: --workers and --reload exclude each other", file=sys.stderr)

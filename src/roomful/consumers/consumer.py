@@ -25,14 +25,7 @@ Scope: TypeAlias = MutableMapping[str, Any]
 
 
 class ConsumerBase:
-    """Handles one connection.
-
-    Write `connect`, `receive`, `disconnect` and methods marked `@on(type)`, all of them optional. One message is
-    handled at a time, in the order of arrival. `disconnect` runs once for each connection that was accepted.
-
-    A class that is made with `owns_wire=True` gets exactly what the application pushes and sends: no positions and no
-    `roomful.joined`; what it may miss is told by closing.
-    """
+    """What every consumer has, without the way to serve it; applications derive from `roomful.Consumer`."""
 
     __slots__ = ("_hub", "_link", "_scope")
 
@@ -92,7 +85,9 @@ class ConsumerBase:
             raise InvalidState("scope is released when connect has returned; copy what you need in connect")
         return self._scope
 
-    async def accept(self, *, subprotocol: str | None = None, headers: Mapping[str, str] | None = None) -> None:
+    async def accept(
+        self, *, subprotocol: str | None = None, headers: Mapping[str, str] | None = None
+    ) -> None:
         """Accept the connection with a subprotocol or headers. Without them the first `join` or `send` accepts.
 
         Raises:

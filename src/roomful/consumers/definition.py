@@ -69,7 +69,9 @@ def on(type: str) -> Callable[[F], F]:
 
     def mark(function: F) -> F:
         if not inspect.isfunction(function):
-            raise ConsumerError(f"@on({type!r}) marks {function!r}; expected a method written with def or async def")
+            raise ConsumerError(
+                f"@on({type!r}) marks {function!r}; expected a method written with def or async def"
+            )
         setattr(function, _MARK, (*getattr(function, _MARK, ()), type))
         return function
 
@@ -84,16 +86,22 @@ def define(cls: type) -> None:
     """
     own = vars(cls)
     for name in RESERVED_NAMES & own.keys():
-        raise ConsumerError(f"{cls.__qualname__}.{name} redefines what Consumer provides; choose another name")
+        raise ConsumerError(
+            f"{cls.__qualname__}.{name} redefines what Consumer provides; choose another name"
+        )
     names: dict[str, str] = {}
     for base in reversed(cls.__mro__):
         here: dict[str, str] = {}
         for name, function in vars(base).items():
             for type_ in getattr(function, _MARK, ()):
                 if type_ in here:
-                    raise ConsumerError(f"{base.__qualname__} has two handlers for {type_!r}: {here[type_]} and {name}")
+                    raise ConsumerError(
+                        f"{base.__qualname__} has two handlers for {type_!r}: {here[type_]} and {name}"
+                    )
                 if name in _LIFE:
-                    raise ConsumerError(f"{base.__qualname__}.{name} is called by itself; @on needs a method of its own")
+                    raise ConsumerError(
+                        f"{base.__qualname__}.{name} is called by itself; @on needs a method of its own"
+                    )
                 here[type_] = name
         names.update(here)
     events = {type_: _spec(cls, name, type_) for type_, name in names.items()}
@@ -104,7 +112,9 @@ def define(cls: type) -> None:
     if receive is not None and not receive.parameters:
         raise ConsumerError(f"{cls.__qualname__}.receive takes no message; expected receive(self, message)")
     if disconnect is not None and len(disconnect.parameters) > 1:
-        raise ConsumerError(f"{cls.__qualname__}.disconnect takes several parameters; expected disconnect(self, code)")
+        raise ConsumerError(
+            f"{cls.__qualname__}.disconnect takes several parameters; expected disconnect(self, code)"
+        )
     setattr(cls, _DEFINITION, Definition(connect, receive, disconnect, events))
 
 

@@ -104,7 +104,9 @@ class Plan:
         for type_, spec in definition.events.items():
             binding = bind(spec)
             annotation = _annotation(binding.message)
-            self.events[type_] = EventPlan(None if annotation is None else codec.decoder(annotation), binding.call)
+            self.events[type_] = EventPlan(
+                None if annotation is None else codec.decoder(annotation), binding.call
+            )
             self.takes_binary_events |= annotation is bytes
             self.keeps_scope |= binding.needs_scope
         if definition.receive is not None:
@@ -114,7 +116,9 @@ class Plan:
                 raise ConsumerError(f"{consumer.__qualname__}.receive takes no message")
             self.receive = ReceivePlan(codec.message_decoder(annotation), binding.call)
             self.keeps_scope |= binding.needs_scope
-        self.disconnect_takes_code = definition.disconnect is not None and bool(definition.disconnect.parameters)
+        self.disconnect_takes_code = definition.disconnect is not None and bool(
+            definition.disconnect.parameters
+        )
 
 
 def _annotation(parameter: inspect.Parameter | None) -> object | None:

@@ -68,10 +68,14 @@ class Session:
                 if reply_to is not None:
                     self._link.reply(reply_to, result)
             elif plan.receive is not None:
-                reply_to = None  # what `receive` gets is the application's own; an id in it means nothing here
+                reply_to = (
+                    None  # what `receive` gets is the application's own; an id in it means nothing here
+                )
                 await plan.receive.call(self._consumer, (plan.receive.decode(message),), self._scope)
             elif inbound is not None:
-                raise InvalidMessage("unknown_type", f"type {inbound.type[:100]!a} is not known here", id=inbound.id)
+                raise InvalidMessage(
+                    "unknown_type", f"type {inbound.type[:100]!a} is not known here", id=inbound.id
+                )
             else:
                 raise self._not_listening(message)
         except InvalidMessage as error:
@@ -89,13 +93,19 @@ class Session:
             id_ = self._plan.codec.read(message).id
         except InvalidMessage as error:
             id_ = error.id
-        return InvalidMessage("not_listening", "this connection only listens; messages have no effect", id=id_)
+        return InvalidMessage(
+            "not_listening", "this connection only listens; messages have no effect", id=id_
+        )
 
     async def _disconnect(self, code: int) -> None:
         spec = self._plan.definition.disconnect
         assert spec is not None  # or `closed` had returned
         try:
-            await (spec.function(self._consumer, code) if self._plan.disconnect_takes_code else spec.function(self._consumer))
+            await (
+                spec.function(self._consumer, code)
+                if self._plan.disconnect_takes_code
+                else spec.function(self._consumer)
+            )
         except ConnectionClosed:
             logger.debug("connection %s: disconnect used the connection", self._link.id)
         except Exception:

@@ -56,7 +56,7 @@ class Envelope:
         """Return the bytes that travel through a layer."""
         if self.exclude is None and not self.conflate_key:
             return _PLAIN[self.form] + self.body
-        # The id may come from a client. Ours are short ASCII, so what is cut or replaced here names nobody before or after.
+        # The id may come from a client. Ours are short ASCII: what is cut or replaced here names nobody anyway.
         exclude = (self.exclude or "").encode("ascii", "replace")[:_MAX_EXCLUDE_BYTES]
         key = self.conflate_key.encode()
         return _HEAD.pack(_VERSION, self.form, len(exclude), len(key)) + exclude + key + self.body

@@ -109,7 +109,9 @@ class WrongLoop(InvalidState):
     """The hub belongs to another event loop that still lives."""
 
     def __init__(self) -> None:
-        super().__init__("hub is in use by another running event loop; use push_threadsafe from other threads")
+        super().__init__(
+            "hub is in use by another running event loop; use push_threadsafe from other threads"
+        )
 
 
 class UnknownConnection(RoomfulError, LookupError):

@@ -32,7 +32,9 @@ def check_event_type(value: object) -> str:
     if (size := len(value.encode())) > MAX_EVENT_TYPE_BYTES:
         raise EventTypeError(f"event type is {size} bytes; the limit is {MAX_EVENT_TYPE_BYTES}")
     if value.startswith(RESERVED_PREFIX):
-        raise EventTypeError(f"event type {value!a} is reserved; types that begin with {RESERVED_PREFIX!r} are Roomful's own")
+        raise EventTypeError(
+            f"event type {value!a} is reserved; types that begin with {RESERVED_PREFIX!r} are Roomful's own"
+        )
     return value
 
 

@@ -86,4 +86,6 @@ class Limits:
             if not value > 0:
                 raise LimitError(f"{field.name} is {value}; expected more than 0")
         if self.max_room_name_bytes > MAX_ROOM_NAME_BYTES:
-            raise LimitError(f"max_room_name_bytes is {self.max_room_name_bytes}; the most is {MAX_ROOM_NAME_BYTES}")
+            raise LimitError(
+                f"max_room_name_bytes is {self.max_room_name_bytes}; the most is {MAX_ROOM_NAME_BYTES}"
+            )

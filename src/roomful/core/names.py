@@ -38,7 +38,9 @@ def room_name(value: str, *, max_bytes: int = MAX_ROOM_NAME_BYTES) -> RoomName:
         raise RoomNameError(f"room name {value!a} has a character that is not printable")
     size = len(value.encode())
     if size > max_bytes:
-        raise RoomNameError(f"room name is {size} bytes; the limit is {max_bytes} (Limits.max_room_name_bytes)")
+        raise RoomNameError(
+            f"room name is {size} bytes; the limit is {max_bytes} (Limits.max_room_name_bytes)"
+        )
     return RoomName(value)
 
 

@@ -179,8 +179,10 @@ class Wire(Protocol):
 
     @property
     def write(self) -> Callable[[object], None]:
-        """Write whole frames (what `Framing.join` returned). May call `Peer.paused` before it returns; takes the frames
-        even then."""
+        """Write whole frames: what `Framing.join` returned.
+
+        May call `Peer.paused` before it returns; takes the frames even then.
+        """
 
     @property
     def supervises(self) -> bool:
@@ -387,7 +389,6 @@ class Layer(Protocol):
 
     def detach(self, room: RoomName) -> None:
         """Cease to deliver a room. Never waits."""
-
 
     async def history(self, room: RoomName, after: Position, limit: int) -> Page:
         """Return at most `limit` kept events that follow `after`, the oldest first."""

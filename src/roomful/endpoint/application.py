@@ -12,7 +12,7 @@ import inspect
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
+from typing import Any, Protocol, TypeAlias, cast
 
 from ..assembly import Hub
 from ..consumers import Bind, ConsumerBase, Plan, Scope, Session, bind_plainly
@@ -121,7 +121,9 @@ class ConsumerApp:
             wire.abort()  # without effect when the socket has ended
         await connection.ended()
 
-    def _open_plainly(self, receive: Receive, send: Send, extensions: dict[str, Any]) -> tuple[Connection, AsgiWire]:
+    def _open_plainly(
+        self, receive: Receive, send: Send, extensions: dict[str, Any]
+    ) -> tuple[Connection, AsgiWire]:
         wire: AsgiWire | None = None
         limits = self.hub.limits
 
@@ -143,7 +145,8 @@ class ConsumerApp:
 
     async def _run_connect(self, connection: Connection, consumer: ConsumerBase, connect: Connect) -> None:
         timer = self.hub.engine.call_later(
-            self.hub.limits.handshake_timeout_s, partial(connection.expire, *refusal_response(503, "handshake timed out"))
+            self.hub.limits.handshake_timeout_s,
+            partial(connection.expire, *refusal_response(503, "handshake timed out")),
         )
         try:
             await connect(consumer, connection)

@@ -109,7 +109,9 @@ class AsgiWire:
     def refuse(self, status: int, body: bytes, headers: Sequence[tuple[bytes, bytes]]) -> None:
         """Refuse with an HTTP response where the server offers that, else with its own 403."""
         if "websocket.http.response" in self._extensions:
-            self._put({"type": "websocket.http.response.start", "status": status, "headers": list(headers)}, 0)
+            self._put(
+                {"type": "websocket.http.response.start", "status": status, "headers": list(headers)}, 0
+            )
             self._put({"type": "websocket.http.response.body", "body": body}, 0)
         else:
             self._put({"type": "websocket.close"}, 0)

@@ -15,14 +15,23 @@ __all__ = ("Consumer",)
 
 
 class Consumer(ConsumerBase):
-    __doc__ = ConsumerBase.__doc__
+    """Handles one connection: derive from it, and write `connect`, `receive`, `disconnect` and `@on(type)` methods.
+
+    All of them are optional. One message is handled at a time, in the order of arrival. `disconnect` runs once for each
+    connection that was accepted.
+
+    A class that is made with `owns_wire=True` gets exactly what the application pushes and sends: no positions and no
+    `roomful.joined`; what it may miss is told by closing.
+    """
 
     __slots__ = ()
 
     def __init_subclass__(cls, *, owns_wire: bool | None = None, **kwargs: object) -> None:
         """Check the class; see `ConsumerBase`."""
         if "as_asgi" in vars(cls):
-            raise ConsumerError(f"{cls.__qualname__}.as_asgi redefines what Consumer provides; choose another name")
+            raise ConsumerError(
+                f"{cls.__qualname__}.as_asgi redefines what Consumer provides; choose another name"
+            )
         super().__init_subclass__(owns_wire=owns_wire, **kwargs)
 
     @classmethod

@@ -43,11 +43,15 @@ class Injected:
 
     __slots__ = ("_function", "_parameters", "_routes")
 
-    def __init__(self, function: Callable[..., Awaitable[object]], parameters: Iterable[inspect.Parameter]) -> None:
+    def __init__(
+        self, function: Callable[..., Awaitable[object]], parameters: Iterable[inspect.Parameter]
+    ) -> None:
         self._function = function
         self._parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in parameters]
         self._routes: dict[tuple[frozenset[str], object], APIWebSocketRoute] = {}
-        self._route(frozenset(), None)  # a dependency that FastAPI cannot analyse is an error now, not at a client
+        self._route(
+            frozenset(), None
+        )  # a dependency that FastAPI cannot analyse is an error now, not at a client
 
     async def call(
         self,
@@ -102,7 +106,7 @@ class Injected:
 
 
 def is_marked(parameter: inspect.Parameter) -> bool:
-    """Whether a parameter says of itself that FastAPI fills it: `Depends`, `Query`, `Header`, `WebSocket`, …"""
+    """Whether a parameter says of itself that FastAPI fills it: `Depends`, `Query`, `Header`, `WebSocket` and such."""
     marks = (params.Depends, params.Param, params.Body)
     metadata = getattr(parameter.annotation, "__metadata__", ())
     annotation = getattr(parameter.annotation, "__origin__", parameter.annotation)

@@ -66,17 +66,23 @@ def consumer_route(
 
         async def endpoint(websocket: WebSocket) -> None:
             scope: Scope = websocket.scope
-            await application.serve(scope, websocket.receive, websocket.send, partial(_connect, injected, scope))
+            await application.serve(
+                scope, websocket.receive, websocket.send, partial(_connect, injected, scope)
+            )
 
         # What FastAPI shows of the route, in tracebacks and in its own errors.
         endpoint.__name__ = endpoint.__qualname__ = consumer.__qualname__
-        router.add_api_websocket_route(path, endpoint, name=name or consumer.__name__, dependencies=dependencies)
+        router.add_api_websocket_route(
+            path, endpoint, name=name or consumer.__name__, dependencies=dependencies
+        )
         return consumer
 
     return add
 
 
-async def _connect(injected: Injected | None, scope: Scope, consumer: ConsumerBase, connection: Connection) -> None:
+async def _connect(
+    injected: Injected | None, scope: Scope, consumer: ConsumerBase, connection: Connection
+) -> None:
     if injected is not None:
         await injected.call(consumer, connection, scope, handles_errors=True)
 
@@ -120,5 +126,3 @@ def _asynchronous(spec: HandlerSpec, threads: Threads) -> Callable[..., Awaitabl
 def _problems(error: WebSocketRequestValidationError) -> str:
     problems: Sequence[dict[str, Any]] = error.errors()
     return "; ".join(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in problems)
-
-

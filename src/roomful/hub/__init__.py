@@ -1,6 +1,6 @@
 """The hub: the registry of rooms and connections in one process.
 
-`outbox`, `inbox`, `rooms` and `heartbeat` are pure; `connection`, `turns` and `engine` are the asyncio shells above them.
+`outbox`, `inbox`, `rooms`, `heartbeat` and `throttle` are pure; the others are the asyncio shells above them.
 It knows neither a socket nor a consumer nor where events come from: those stand behind `roomful.core.ports`.
 """
 

@@ -211,7 +211,9 @@ class Connection:
             raise ConnectionClosed(self._code)
         self._state = State.OPEN
         self._accepted = True
-        self._wire.accept(subprotocol, [(k.lower().encode("latin-1"), v.encode("latin-1")) for k, v in headers.items()])
+        self._wire.accept(
+            subprotocol, [(k.lower().encode("latin-1"), v.encode("latin-1")) for k, v in headers.items()]
+        )
         self._engine.accepted(self)
 
     def ensure_open(self) -> None:

@@ -155,7 +155,9 @@ class Engine:
                     self._all_ended = asyncio.Event()
                     await self._all_ended.wait()
         except TimeoutError:
-            logger.warning("hub closed with %d connections still ending", len(self._connections) + len(self._ending))
+            logger.warning(
+                "hub closed with %d connections still ending", len(self._connections) + len(self._ending)
+            )
             for connection in list(self._connections.values()):
                 connection.abort()
         finally:
@@ -176,7 +178,12 @@ class Engine:
     # ── Pushing ──
 
     async def push(
-        self, room: str, message: Event | str | bytes, *, exclude: ConnectionId | None = None, key: str | None = None
+        self,
+        room: str,
+        message: Event | str | bytes,
+        *,
+        exclude: ConnectionId | None = None,
+        key: str | None = None,
     ) -> Receipt:
         """Push, and give the loop a turn when a batch was full."""
         if not self._is_started or self._loop is not asyncio.get_running_loop():
@@ -188,7 +195,12 @@ class Engine:
         return receipt
 
     def push_nowait(
-        self, room: str, message: Event | str | bytes, *, exclude: ConnectionId | None = None, key: str | None = None
+        self,
+        room: str,
+        message: Event | str | bytes,
+        *,
+        exclude: ConnectionId | None = None,
+        key: str | None = None,
     ) -> asyncio.Future[Receipt]:
         """Push without waiting; the future tells what became of it."""
         self.bind()
@@ -397,7 +409,12 @@ class Engine:
         self.counters.let_go[why] = self.counters.let_go.get(why, 0) + 1
         left_out = self._throttle.admit(why, asyncio.get_running_loop().time())
         if left_out is not None:
-            logger.warning("connection %s let go: %s (and %d more since the last such line)", connection.id, why, left_out)
+            logger.warning(
+                "connection %s let go: %s (and %d more since the last such line)",
+                connection.id,
+                why,
+                left_out,
+            )
 
     def is_known(self, connection: Connection) -> bool:
         """Whether a connection lives, or something of it still runs."""

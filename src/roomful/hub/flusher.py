@@ -35,7 +35,16 @@ class Flusher(Generic[M]):
         is_crowded: Whether a batch was full in this pass, so that whoever pushes should give the loop a turn.
     """
 
-    __slots__ = ("_broken", "_counters", "_deferred", "_dirty", "_handle", "_limits", "flushing", "is_crowded")
+    __slots__ = (
+        "_broken",
+        "_counters",
+        "_deferred",
+        "_dirty",
+        "_handle",
+        "_limits",
+        "flushing",
+        "is_crowded",
+    )
 
     def __init__(self, limits: Limits, counters: Counters, broken: Callable[[M, Exception], None]) -> None:
         self.flushing = False
@@ -49,7 +58,10 @@ class Flusher(Generic[M]):
 
     def appended(self, branch: Branch[M]) -> None:
         """Know that a branch has a new entry: write its batch if it is full, else at the end of the pass."""
-        if len(branch.pending) >= self._limits.max_batch_frames or branch.pending_bytes >= self._limits.max_batch_bytes:
+        if (
+            len(branch.pending) >= self._limits.max_batch_frames
+            or branch.pending_bytes >= self._limits.max_batch_bytes
+        ):
             self.is_crowded = True
             self._dirty.pop(branch, None)
             self._flush(branch)

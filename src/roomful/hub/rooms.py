@@ -36,7 +36,16 @@ class Branch(Generic[M]):
         has_waited: Whether this batch has been held back for one poll already.
     """
 
-    __slots__ = ("_ahead", "_pending_bytes", "has_waited", "kind", "last_batch", "pending", "writers", "writing")
+    __slots__ = (
+        "_ahead",
+        "_pending_bytes",
+        "has_waited",
+        "kind",
+        "last_batch",
+        "pending",
+        "writers",
+        "writing",
+    )
 
     def __init__(self, kind: FrameKind) -> None:
         self.kind = kind
@@ -105,7 +114,9 @@ class Branch(Generic[M]):
         self.writing = ()
         return broken
 
-    def _write_shares(self, batch: list[Entry], ahead: dict[M, int], broken: list[tuple[M, Exception]]) -> None:
+    def _write_shares(
+        self, batch: list[Entry], ahead: dict[M, int], broken: list[tuple[M, Exception]]
+    ) -> None:
         shares: dict[int, tuple[Sequence[Entry], object]] = {}
         for member, write in self.writers.items():
             seen = ahead.get(member, 0)

@@ -204,7 +204,9 @@ class Turns:
     def _give_up(self) -> None:
         self._timer = None
         logger.error(
-            "connection %s: handler ignores its cancellation for %s s", self._name, self._limits.cancel_timeout_s
+            "connection %s: handler ignores its cancellation for %s s",
+            self._name,
+            self._limits.cancel_timeout_s,
         )
         self._counters.stuck_handlers += 1
         if self._task is not None:

@@ -86,7 +86,9 @@ class EventsCodec:
     def joined(self, room: RoomName, at: Position, *, recovered: bool) -> Sequence[Message]:
         """Return the message that tells a member where it stands."""
         flag = b"true" if recovered else b"false"
-        return (Message(True, b'{"type":"roomful.joined",' + _where(room, at) + b',"recovered":' + flag + b"}"),)
+        return (
+            Message(True, b'{"type":"roomful.joined",' + _where(room, at) + b',"recovered":' + flag + b"}"),
+        )
 
     def direct(self, message: Event | str | bytes) -> Sequence[Message]:
         """Return the message of a direct send."""
@@ -102,7 +104,9 @@ class EventsCodec:
 
     def reply(self, reply_to: MessageId, value: object) -> Sequence[Message]:
         """Return the answer to a client's message."""
-        return (Message(True, b'{"reply":' + json.encode(reply_to) + b',"data":' + json.encode(value) + b"}"),)
+        return (
+            Message(True, b'{"reply":' + json.encode(reply_to) + b',"data":' + json.encode(value) + b"}"),
+        )
 
     def error(self, code: str, message: str, *, reply_to: MessageId | None) -> Sequence[Message]:
         """Return the error that answers a client's message."""
@@ -152,7 +156,9 @@ class EventsCodec:
 
         def decoded(inbound: Inbound) -> object:
             if inbound.is_binary:
-                raise InvalidMessage("invalid_message", "data is binary; this event takes JSON", id=inbound.id)
+                raise InvalidMessage(
+                    "invalid_message", "data is binary; this event takes JSON", id=inbound.id
+                )
             try:
                 return decode(inbound.data, "data")
             except InvalidMessage as error:
@@ -205,5 +211,3 @@ def message_decoder(annotation: object) -> Callable[[str | bytes], object]:
         return decode(message, "message")
 
     return decoded
-
-

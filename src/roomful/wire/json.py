@@ -73,9 +73,14 @@ def decoder(annotation: object) -> Callable[[bytes | str, str], object]:
         decode = msgspec.json.Decoder(annotation, dec_hook=_decode_unknown).decode
     except TypeError as error:
         raise ConsumerError(f"messages cannot be decoded to {annotation!r}: {error}") from None
-    custom = isinstance(annotation, type) and msgspec.inspect.type_info(annotation).__class__ is msgspec.inspect.CustomType
+    custom = (
+        isinstance(annotation, type)
+        and msgspec.inspect.type_info(annotation).__class__ is msgspec.inspect.CustomType
+    )
     if custom and not hasattr(annotation, "model_validate"):
-        raise ConsumerError(f"messages cannot be decoded to {annotation!r}; use a dict, Struct, dataclass or model")
+        raise ConsumerError(
+            f"messages cannot be decoded to {annotation!r}; use a dict, Struct, dataclass or model"
+        )
 
     def decoded(data: bytes | str, where: str) -> object:
         try:
