@@ -33,6 +33,7 @@ test: $(VENV)/.dev  ## run the tests (ARGS="-k chat" for some of them, WORKERS=1
 	@echo "test: running the tests in $(WORKERS) processes"
 	@$(PY) -m pytest -q -n $(WORKERS) $(ARGS)
 
+# --verifytypes knows no --pythonpath; it asks the first python of PATH where packages are.
 check: $(VENV)/.dev  ## lint, format, types, completeness of the public types, import contracts
 	@echo "check: ruff"
 	@$(PY) -m ruff check
@@ -40,7 +41,7 @@ check: $(VENV)/.dev  ## lint, format, types, completeness of the public types, i
 	@echo "check: mypy"
 	@$(PY) -m mypy src $(EXAMPLES)
 	@echo "check: pyright, completeness of the public types"
-	@$(PY) -m pyright --pythonpath $(PY) --verifytypes roomful --ignoreexternal
+	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(PY) -m pyright --verifytypes roomful --ignoreexternal
 	@echo "check: import contracts"
 	@$(VENV)/bin/lint-imports --no-logo
 
