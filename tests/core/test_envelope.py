@@ -13,7 +13,9 @@ from roomful.core.names import ConnectionId
 ids = st.none() | st.text("abcdef0189_-", min_size=1, max_size=255).map(ConnectionId)
 
 
-@given(st.sampled_from(Form), st.binary(max_size=50), ids, st.text(max_size=20).filter(lambda t: t.isprintable()))
+@given(
+    st.sampled_from(Form), st.binary(max_size=50), ids, st.text(max_size=20).filter(lambda t: t.isprintable())
+)
 def test_envelope_reads_back(form: Form, body: bytes, exclude: ConnectionId | None, key: str) -> None:
     """`unpack` reads what `pack` wrote, whatever the body holds."""
     envelope = Envelope(form, body, exclude, key)

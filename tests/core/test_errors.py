@@ -82,5 +82,7 @@ def test_refuse_copies_its_headers() -> None:
 @pytest.mark.parametrize("status", [200, 399, 600, -1])
 def test_refuse_wants_an_error_status(status: int) -> None:
     """A refusal that looks like a success to HTTP is a mistake of the caller."""
-    with pytest.raises(ValueError, match=f"refusal status is {status}; expected an HTTP status from 400 to 599"):
+    with pytest.raises(
+        ValueError, match=f"refusal status is {status}; expected an HTTP status from 400 to 599"
+    ):
         Refuse(status)

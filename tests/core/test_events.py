@@ -15,7 +15,10 @@ from roomful.core.events import Event, check_event_type
         ("a\tb", r"event type 'a\tb' is empty or not printable"),
         ("\ud800", r"event type '\ud800' is empty or not printable"),
         ("é" * 101, "event type is 202 bytes; the limit is 200"),
-        ("roomful.gap", "event type 'roomful.gap' is reserved; types that begin with 'roomful.' are Roomful's own"),
+        (
+            "roomful.gap",
+            "event type 'roomful.gap' is reserved; types that begin with 'roomful.' are Roomful's own",
+        ),
     ],
 )
 def test_event_type_that_is_no_name_or_reserved_is_refused(type_: object, text: str) -> None:

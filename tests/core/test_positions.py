@@ -20,7 +20,22 @@ def test_position_text_reads_back(epoch: str, offset: int) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "a", "a:", ":1", "a:-1", "a:01", "a:1 ", " a:1", "a:1\n", "a:b", "é:1", "a:١", "a" * 33 + ":1", "a:1" + "0" * 19],
+    [
+        "",
+        "a",
+        "a:",
+        ":1",
+        "a:-1",
+        "a:01",
+        "a:1 ",
+        " a:1",
+        "a:1\n",
+        "a:b",
+        "é:1",
+        "a:\u0661",
+        "a" * 33 + ":1",
+        "a:1" + "0" * 19,
+    ],
 )
 def test_position_that_is_malformed_is_refused(text: str) -> None:
     """A text that no server wrote is no position; the error does not repeat it."""
