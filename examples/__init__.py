@@ -1,0 +1,1 @@
+"""The examples: programs of one idea each, run by the tests; `python -m examples` serves them all."""

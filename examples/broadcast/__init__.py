@@ -1,0 +1,1 @@
+"""The shortest program: whatever one client sends, all get."""

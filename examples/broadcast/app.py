@@ -1,0 +1,34 @@
+"""Tell every client what one client said.
+
+uvicorn examples.broadcast.app:app
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fastapi import FastAPI
+
+from examples.pages import add_page
+from roomful import Consumer, Hub
+from roomful.fastapi import consumer_route
+
+__all__ = ("Broadcast", "app", "hub")
+
+hub = Hub()
+app = FastAPI(title="Broadcast", lifespan=hub.lifespan)
+add_page(app, Path(__file__).parent / "page")
+
+
+@consumer_route(app, "/ws", hub=hub)
+class Broadcast(Consumer, owns_wire=True):
+    """No loop, no list of clients, no clean-up: connections come, say something, and go."""
+
+    async def connect(self) -> None:
+        await self.join("everyone")
+
+    async def receive(self, message: str | bytes) -> None:
+        # Bytes, such as an image, go out as they came in.
+        await self.hub.push(
+            "everyone", f"Server received: {message}" if isinstance(message, str) else message
+        )

@@ -1,0 +1,1 @@
+"""A chat: rooms, names, who is typing, and images."""

@@ -1,0 +1,1 @@
+"""HTTP and the socket: the application as the world meets it."""

@@ -1,0 +1,1 @@
+"""Turn requests into use cases, and what comes of them into responses."""
