@@ -1,0 +1,49 @@
+"""The handle in `scope["extensions"]["roomful.connection"]`: how a hub takes a socket over from ASGI.
+
+It knows neither the hub nor frames; it hands the socket on, once.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from ..core.errors import InvalidState
+from .frames import FRAMING
+
+if TYPE_CHECKING:
+    from ..core.ports import Framing, Peer, Wire
+    from .asgi import AsgiCall
+
+__all__ = ("EXTENSION", "Adoption")
+
+EXTENSION: Final = "roomful.connection"
+"""Its key in the extensions of the scope."""
+
+
+class Adoption:
+    """Offers the socket of one ASGI call."""
+
+    __slots__ = ("_call",)
+
+    framing: Framing = FRAMING
+    """How the socket writes messages; what a hub must know before it takes it."""
+
+    def __init__(self, call: AsgiCall) -> None:
+        self._call: AsgiCall | None = call
+
+    def adopt(self, peer: Peer) -> Wire:
+        """Give the socket to `peer`, accepted or not; ASGI's `receive` and `send` raise `InvalidState` from now on.
+
+        The ASGI callable may return afterwards and the socket lives on, until the wire or the client ends it. If the
+        callable raises, the connection is refused with 500 or closed with 1011.
+
+        Order: messages that the call has not received yet come to `peer` before all others. The peer is called for
+        the first time after this has returned, also when the client has gone already.
+
+        Raises:
+            InvalidState: The socket has been adopted, or the call has closed or refused the connection.
+        """
+        call, self._call = self._call, None
+        if call is None:
+            raise InvalidState("connection has been adopted already")
+        return call.hand_over(peer)

@@ -1,0 +1,358 @@
+"""The wire: one open WebSocket over a transport, as a state machine that callbacks drive.
+
+    HANDSHAKE ──accept──▶ OPEN ──close──▶ CLOSING
+        │ refuse            │ client's close │ client's close
+        └───────────────────┴───────failure──┴──▶ ENDED ──connection_lost──▶ LOST
+
+Towards asyncio it is a protocol, towards a `Peer` the port `Wire`. It knows neither HTTP, ASGI nor uvicorn; that is
+`protocol`. While it is open and silent it owns no parser, no task and no timer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING, Final, cast
+
+from ..core.close_codes import CloseCode
+from ..core.limits import Limits
+from .frames import FRAMING, PING, close_frame, pong_frame
+from .kernel import abort_without_linger, tune
+from .parser import Close, Event, Parser, Ping, ProtocolError, take_message
+from .states import NOBODY, State
+
+if TYPE_CHECKING:
+    from asyncio import TimerHandle
+    from collections import deque
+    from collections.abc import Callable
+
+    from ..core.ports import Framing, Peer
+
+__all__ = ("CLOSE_TIMEOUT_S", "LINGER_S", "SocketWire")
+
+CLOSE_TIMEOUT_S: Final = 10.0
+"""Time that a client has to answer a close frame, where nobody says otherwise; uvicorn's too."""
+
+LINGER_S: Final = Limits().linger_s
+"""Time that is left to a client to take what was written, once there is nothing more to say to it."""
+
+# Pongs are gathered while a batch of frames is read, so that a flood of pings costs few system calls.
+_MAX_GATHERED_PONGS: Final = 4096
+
+
+class SocketWire(asyncio.Protocol):
+    """Implements the port `Wire`, without the handshake.
+
+    Codes: `Peer.lost` tells what RFC 6455 §7.1.5 calls the close code, seen from the server: the client's, when it
+    closed first (1005 where its frame had none); ours, when we closed and the client answered, or when the server
+    itself ended the connection (a failure, a shutdown); 1006, when the socket ended without a closing handshake.
+    It comes as soon as nothing more can be said or heard, which may be before the socket is gone.
+
+    Threads: everything is called from the loop's thread. `Peer.lost` and `Peer.received` are never called from inside
+    a call of the peer's, `Peer.paused` may be.
+    """
+
+    __slots__ = (
+        "_backlog",
+        "_closed_with",
+        "_max_bytes",
+        "_ordinary",
+        "_parser",
+        "_peer",
+        "_pongs",
+        "_reading",
+        "_state",
+        "_stopped",
+        "_timer",
+        "_transport",
+        "_writable",
+        "write",
+    )
+
+    framing: Framing = FRAMING
+    supervises = False
+    write: Callable[[object], None]
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._state = State.HANDSHAKE
+        self._peer: Peer = NOBODY
+        # Whether the short way of reading holds: open, not stopped, and nothing under way or waiting.
+        self._ordinary = False
+        self._parser: Parser | None = None
+        self._backlog: deque[str | bytes] | None = None
+        self._stopped = False
+        self._reading = True
+        self._writable = True
+        self._pongs: bytearray | None = None
+        self._closed_with: tuple[int, str] | None = None
+        self._timer: TimerHandle | None = None
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._state.name}>"
+
+    # ── Wire ──
+
+    def unsent(self) -> int:
+        """Return how many bytes the transport holds."""
+        return self._transport.get_write_buffer_size()
+
+    def stop_reading(self) -> None:
+        """Take no more from the socket; frames that have come already wait unread."""
+        self._stopped = True
+        self._ordinary = False
+        self._hold()
+
+    def start_reading(self) -> None:
+        """Read on, in a later pass of the loop."""
+        if self._stopped:
+            self._stopped = False
+            if self._state is State.OPEN:
+                asyncio.get_running_loop().call_soon(self._read_on)
+
+    def ping(self) -> None:
+        """Ask the client for a sign of life."""
+        if self._state is State.OPEN:
+            self.write(PING)
+
+    def close(self, code: int, reason: str, *, linger_s: float | None = None) -> None:
+        """Write the close frame behind all that was written, and end within `linger_s`, or `CLOSE_TIMEOUT_S`.
+
+        A second call writes nothing; with `linger_s` it changes the time that is left.
+        """
+        if self._state is State.OPEN:
+            self._state = State.CLOSING
+            self._closed_with = (code, reason)
+            self._ordinary = False
+            self._backlog = None
+            self.write(close_frame(code, reason))
+            self._end_within(CLOSE_TIMEOUT_S if linger_s is None else linger_s)
+            if self._stopped:
+                # The client's answer stands behind what nobody wants any more.
+                self._stopped = False
+                asyncio.get_running_loop().call_soon(self._read_on)
+        elif self._state in (State.CLOSING, State.ENDED) and linger_s is not None:
+            self._end_within(linger_s)
+
+    def abort(self) -> None:
+        """End now, dropping what the transport and the kernel still hold."""
+        if self._state is not State.LOST:
+            self._forget()
+            self._state = State.ENDED
+            abort_without_linger(self._transport)
+
+    # ── Towards the server ──
+
+    def change_peer(self, peer: Peer, messages: deque[str | bytes], ended: tuple[int, str] | None) -> None:
+        """Give the socket to another peer, who gets `messages` first, and is not called before this has returned.
+
+        Args:
+            peer: The new peer.
+            messages: What the old one had not taken yet.
+            ended: What the old one was told when the socket ended.
+        """
+        self._peer = peer
+        loop = asyncio.get_running_loop()
+        if ended is not None:
+            loop.call_soon(self._tell_lost, *ended)
+            return
+        self._backlog = messages or None
+        self._stopped = False
+        self._ordinary = False
+        if not self._writable:
+            loop.call_soon(self._tell_paused)
+        if self._state is State.OPEN:
+            loop.call_soon(self._read_on)
+
+    def _opened(self) -> None:
+        """Know that the handshake is accepted."""
+        self._state = State.OPEN
+        if self._parser is not None or self._backlog is not None:
+            asyncio.get_running_loop().call_soon(self._read_on)
+        else:
+            self._ordinary = not self._stopped
+
+    def end(self, code: int, reason: str = "", *, linger_s: float | None = None) -> None:
+        """Close for a reason of the server's own: the peer learns of it at once, so that it writes no more."""
+        self.close(code, reason, linger_s=linger_s)
+        self._tell_lost(code, reason)
+
+    # ── asyncio.Protocol ──
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the transport."""
+        self._transport = cast("asyncio.Transport", transport)
+        # A hub calls this for every member and every batch, so it is the transport's own method.
+        self.write = cast("Callable[[object], None]", self._transport.write)
+        tune(self._transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Read frames, each message going to the peer as it is found."""
+        self._peer.heard()
+        if not self._ordinary:
+            self._take(data)
+            return
+        start, size = 0, len(data)
+        while (found := take_message(data, start, self._max_bytes)) is not None:
+            message, start = found
+            self._peer.received(message)
+            if start == size:
+                return
+            if not self._ordinary:
+                break  # type: ignore[unreachable]  # the peer's calls change it
+        self._take(data[start:])
+
+    def eof_received(self) -> None:
+        """Take the end of the client's stream: without a close frame there is nothing to wait for (RFC 6455 §7.1.5).
+
+        Returns None, upon which the transport closes itself once its buffer is out.
+        """
+        if self._state is not State.ENDED:
+            self._finish(CloseCode.ABNORMAL, "")
+
+    def pause_writing(self) -> None:
+        """Know that the transport is full."""
+        self._writable = False
+        self._peer.paused()
+
+    def resume_writing(self) -> None:
+        """Know that the transport has room again."""
+        self._writable = True
+        self._flush_pongs()
+        self._peer.resumed()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Know that the socket is gone."""
+        self._state = State.LOST
+        self._forget()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._tell_lost(CloseCode.ABNORMAL, "")
+
+    # ── Reading ──
+
+    def _take(self, data: bytes) -> None:
+        """Read what is not, or not only, ordinary frames; or keep it for later."""
+        if self._state >= State.ENDED:
+            return
+        if self._parser is None:
+            self._parser = Parser(self._max_bytes)
+        self._parser.feed(data)
+        if self._state is State.HANDSHAKE:
+            # A client must not send before it is accepted (§4.1); one that does is held by TCP.
+            self._hold()
+        elif not self._stopped:
+            self._read_on()
+
+    def _may_read(self) -> bool:
+        return not self._stopped and self._state in (State.OPEN, State.CLOSING)
+
+    def _read_on(self) -> None:
+        """Read until the bytes are used up or the peer has enough."""
+        self._hand_on_backlog()
+        if (parser := self._parser) is not None:
+            try:
+                while self._may_read() and (event := parser.next_event()) is not None:
+                    self._handle(event)
+            except ProtocolError as error:
+                self._fail(error.code, error.reason)
+                return
+            self._flush_pongs()
+            if parser.idle:
+                self._parser = None
+        if self._may_read():
+            self._ordinary = self._state is State.OPEN and self._parser is None
+            if not self._reading:
+                self._reading = True
+                self._transport.resume_reading()
+
+    def _handle(self, event: Event) -> None:
+        if isinstance(event, (str, bytes)):
+            if self._state is State.OPEN:
+                self._peer.received(event)
+        elif isinstance(event, Ping):
+            self._answer(event.payload)
+        elif isinstance(event, Close):
+            self._client_closed(event)
+
+    def _hand_on_backlog(self) -> None:
+        """Give the peer what the one before it had not taken."""
+        while self._may_read() and self._backlog:
+            self._peer.received(self._backlog.popleft())
+        if not self._backlog:
+            self._backlog = None
+
+    def _hold(self) -> None:
+        if self._reading:
+            self._reading = False
+            self._transport.pause_reading()
+
+    def _answer(self, payload: bytes) -> None:
+        """Answer a ping. A client that does not read is owed the last pong only (§5.5.3), so that none pile up."""
+        if self._state is not State.OPEN:
+            return
+        if self._pongs is None or not self._writable:
+            self._pongs = bytearray()
+        self._pongs += pong_frame(payload)
+        if len(self._pongs) >= _MAX_GATHERED_PONGS:
+            self._flush_pongs()
+
+    def _flush_pongs(self) -> None:
+        if self._pongs is not None and self._writable and self._state is State.OPEN:
+            pongs, self._pongs = self._pongs, None
+            self.write(bytes(pongs))
+
+    # ── Ending ──
+
+    def _client_closed(self, close: Close) -> None:
+        """Complete the closing handshake (§5.5.1); the server then closes the socket first (§7.1.1)."""
+        if self._closed_with is not None:
+            code, reason = self._closed_with
+        else:
+            self._flush_pongs()
+            self.write(close_frame(close.code, close.reason))
+            code, reason = (CloseCode.NO_STATUS if close.code is None else close.code), close.reason
+        self._transport.close()
+        self._finish(code, reason)
+
+    def _fail(self, code: int, reason: str) -> None:
+        """Fail the connection (§7.1.7): say why, and read nothing more."""
+        if self._state is State.OPEN:
+            self._flush_pongs()
+            self.write(close_frame(code, reason))
+        # With bytes of the client unread, closing would reset the connection and could destroy the close frame on its
+        # way (§7.1.1). So only our half is closed; what still comes is dropped until the client closes, or in time.
+        if self._transport.can_write_eof():
+            with contextlib.suppress(OSError):  # asyncio raises when the client has gone already
+                self._transport.write_eof()
+        self._finish(code, reason)
+
+    def _finish(self, code: int, reason: str) -> None:
+        self._forget()
+        self._state = State.ENDED
+        if self._timer is None:
+            self._end_within(LINGER_S)
+        if not self._reading:
+            self._reading = True
+            self._transport.resume_reading()
+        self._tell_lost(code, reason)
+
+    def _forget(self) -> None:
+        self._ordinary = False
+        self._parser = None
+        self._backlog = None
+        self._pongs = None
+
+    def _end_within(self, seconds: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_later(seconds, self.abort)
+
+    def _tell_paused(self) -> None:
+        if not self._writable:
+            self._peer.paused()
+
+    def _tell_lost(self, code: int, reason: str) -> None:
+        peer, self._peer = self._peer, NOBODY
+        peer.lost(code, reason)
