@@ -49,6 +49,8 @@ def encode(value: object) -> bytes:
 
 
 def _decode_unknown(type_: type, value: object) -> object:
+    if type_ is object:
+        return value  # as in `dict[str, object]`; what msgspec calls Any
     validate = getattr(type_, "model_validate", None)
     if validate is None:
         raise NotImplementedError(f"{type_.__name__} cannot be decoded")
