@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Generic, TypeVar
 
 from ..core.limits import Limits
@@ -85,9 +85,7 @@ class Flusher(Generic[M]):
 
     def flush_all(self) -> None:
         """Write everything that is pending."""
-        dirty, self._dirty = self._dirty, {}
-        for branch in dirty:
-            self._flush(branch)
+        self._flush_dirty(list(self._dirty))
 
     def stop(self) -> None:
         """Forget what is scheduled."""
@@ -98,17 +96,27 @@ class Flusher(Generic[M]):
     def _pass(self) -> None:
         self._handle = None
         self.is_crowded = False
-        dirty, self._dirty = self._dirty, {}
-        for branch in dirty:
+        due: list[Branch[M]] = []
+        for branch in self._dirty:
             if branch.last_batch > 1 and not branch.has_waited:
                 branch.has_waited = True
-                self._dirty[branch] = None
             else:
-                self._flush(branch)
+                due.append(branch)
+        self._flush_dirty(due)
         if self._dirty and self._handle is None:
             self._handle = asyncio.get_running_loop().call_soon(self._pass)
 
+    def _flush_dirty(self, due: Sequence[Branch[M]]) -> None:
+        # Each stays in `_dirty` until its own turn: what a flush entails may send to one of its members, who must
+        # get what is pending before that.
+        for branch in due:
+            if branch in self._dirty:
+                del self._dirty[branch]
+                self._flush(branch)
+
     def _flush(self, branch: Branch[M]) -> None:
+        if not branch.pending:
+            return  # its last member has left
         self._counters.flushes += 1
         self.flushing = True
         try:
