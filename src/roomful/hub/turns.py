@@ -89,22 +89,25 @@ class Turns:
         self._busy = False
         if self._inbox:
             self._busy = True
-            self._spawn(self._work(None))
+            self._work_on(None)
 
     def offer(self, message: str | bytes) -> bool:
         """Handle a message now, or queue it. Returns False when the socket should not be read for a while."""
         if not self._busy:
+            self._busy = True
             awaitable = self._start(message)
-            if awaitable is not None:
-                self._busy = True
-                self._spawn(self._work(awaitable))
+            if awaitable is None:
+                self._rest()
+            else:
+                self._work_on(awaitable)
             return True
         if self._inbox is None:
             self._inbox = Inbox(
                 max_messages=self._limits.max_inbox_messages, max_bytes=self._limits.max_inbox_bytes
             )
         self._inbox.put(message)
-        self._held_back = self._inbox.is_full
+        # What was on its way when the reading stopped still comes, so this must not forget that it has stopped.
+        self._held_back = self._held_back or self._inbox.is_full
         return not self._held_back
 
     def end(self, code: int, *, clean_up: bool) -> None:
@@ -115,7 +118,7 @@ class Turns:
         if not self._busy:
             self._close()
         elif self._task is not None:
-            self._timer = self._task.get_loop().call_later(self._limits.handler_grace_s, self._cancel)
+            self._limit_grace(self._task)
         # Else `connect` still runs; whoever runs it cancels it and calls `begin` or `abandon`.
 
     def abandon(self) -> None:
@@ -132,6 +135,15 @@ class Turns:
         except Exception:
             logger.exception("connection %s: handler raised outside its turn", self._name)
             return None
+
+    def _work_on(self, first: Awaitable[None] | None) -> None:
+        self._spawn(self._work(first))
+        if self._code is not None and self._task is not None:
+            # The handler has ended its own connection before it first waited, when there was no task to limit.
+            self._limit_grace(self._task)
+
+    def _limit_grace(self, task: asyncio.Task[None]) -> None:
+        self._timer = task.get_loop().call_later(self._limits.handler_grace_s, self._cancel)
 
     def _spawn(self, coroutine: Coroutine[object, object, None]) -> None:
         # An eager task runs until it first waits, so that a handler which does not wait costs no pass of the loop.
@@ -181,10 +193,8 @@ class Turns:
         if self._code is not None:
             self._busy = False
             self._close()
-        elif self._inbox:
-            self._spawn(self._work(None))
         else:
-            self._busy = False
+            self._work_on(None)
 
     def _cancel(self) -> None:
         self._timer = None
@@ -197,9 +207,9 @@ class Turns:
                 self._limits.handler_grace_s,
             )
             self._inbox = None
-        if self._task is not None:
-            self._timer = self._task.get_loop().call_later(self._limits.cancel_timeout_s, self._give_up)
-            self._task.cancel()
+        assert self._task is not None  # whose end would have stopped this timer
+        self._timer = self._task.get_loop().call_later(self._limits.cancel_timeout_s, self._give_up)
+        self._task.cancel()
 
     def _give_up(self) -> None:
         self._timer = None
@@ -209,8 +219,8 @@ class Turns:
             self._limits.cancel_timeout_s,
         )
         self._counters.stuck_handlers += 1
-        if self._task is not None:
-            self._task.add_done_callback(self._came_unstuck)
+        assert self._task is not None  # as above
+        self._task.add_done_callback(self._came_unstuck)
         self._close()
 
     def _came_unstuck(self, _task: asyncio.Task[None]) -> None:
