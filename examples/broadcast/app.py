@@ -10,12 +10,13 @@ from pathlib import Path
 from fastapi import FastAPI
 
 from examples.pages import add_page
-from roomful import Consumer, Hub
+from roomful import Consumer, Hub, Limits
 from roomful.fastapi import consumer_route
 
 __all__ = ("Broadcast", "app", "hub")
 
-hub = Hub()
+# Room for sixteen large images that arrive faster than somebody can read them.
+hub = Hub(limits=Limits(max_outbox_bytes=64 * 1024 * 1024))
 app = FastAPI(title="Broadcast", lifespan=hub.lifespan)
 add_page(app, Path(__file__).parent / "page")
 

@@ -37,7 +37,7 @@ def room(request: pytest.FixtureRequest) -> str:
 async def enter(server: Server, room: str, name: str) -> AsyncIterator[Talker]:
     """Come in and pass over the greeting."""
     url = f"{server.ws}/ws/{quote(room, safe='')}?name={quote(name)}"
-    async with connect(url, max_size=17 * MB) as connection:
+    async with connect(url, max_size=17 * MB, compression=None) as connection:
         talker = Talker(connection)
         joined = await talker.next()
         assert ("roomful.joined", f"chat:{room}") == (joined["type"], joined["room"])
@@ -211,7 +211,7 @@ async def test_member_who_does_not_read_holds_nobody_up(server: Server, room: st
     """It is let go when more images wait for it than may; the others get each of them meanwhile."""
     images = [PNG + os.urandom(8 * MB - len(PNG)) for _ in range(8)]
     async with enter(server, room, "Ada") as ada, enter(server, room, "Bob") as bob:
-        stuck = await connect(f"{server.ws}/ws/{room}?name=Cyd", max_queue=1)
+        stuck = await connect(f"{server.ws}/ws/{room}?name=Cyd", max_queue=1, compression=None)
 
         async def receive() -> tuple[list[bytes], list[str]]:
             arrived: list[bytes] = []
