@@ -12,6 +12,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from ..core.errors import NotShared
+from .worker import application
 
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
@@ -59,12 +60,14 @@ def run(args: argparse.Namespace) -> int:
     if args.workers > 1 and args.reload:
         print("roomful serve: --workers and --reload exclude each other", file=sys.stderr)
         return 2
-    # Worker processes inherit it; it tells a hub whether its layer reaches all of its rooms' members.
+    # Worker processes inherit these; the first tells a hub whether its layer reaches all of its rooms' members.
     os.environ["ROOMFUL_WORKERS"] = str(args.workers)
+    os.environ["ROOMFUL_APP"] = args.app
+    os.environ["ROOMFUL_FACTORY"] = "1" if args.factory else ""
     options = {
         name: getattr(args, name)
         for name in (
-            "host", "port", "workers", "log_level", "app_dir", "factory", "reload",
+            "host", "port", "workers", "log_level", "app_dir", "reload",
             "root_path", "forwarded_allow_ips", "ssl_certfile", "ssl_keyfile",
         )
     }  # fmt: skip
@@ -72,8 +75,10 @@ def run(args: argparse.Namespace) -> int:
         if args.workers > 1:
             # What cannot work in a worker is found here once, instead of in each worker again and again.
             sys.path.insert(0, args.app_dir)
-            uvicorn.Config(args.app, factory=args.factory, log_level=args.log_level).load_app()
-        uvicorn.run(args.app, **options)
+            application()
+        uvicorn.run(
+            "roomful.cli.worker:application", factory=True, ws="roomful.server:WebSocketProtocol", **options
+        )
     except NotShared as error:
         print(f"roomful serve: {error}", file=sys.stderr)
         return 1
