@@ -45,7 +45,7 @@ class Scene:
 
     def push(self, branch: Branch[str], data: object, size: int = 1) -> None:
         branch.append(Entry(Frame(data, size)))
-        self.flusher.appended(branch)
+        self.flusher.appended([branch])
 
     def send(self, member: str, data: object) -> None:
         """Write to one member, behind what it is owed, as the engine does."""

@@ -89,13 +89,10 @@ class RoomMachine(RuleBasedStateMachine):
         for member in self.room.members:
             member.owed.append(f"position {number}" if member is excluded else number)
         for branch in self.room.branches.values():
-            if excluded is not None and excluded in branch.writers:
-                excluded.put(*[entry.frame.data for entry in branch.catch_up(excluded)])
-                branch.append(Entry(Frame(number, 1)))
-                branch.skip(excluded)
-                excluded.put(f"position {number}")
-            else:
-                branch.append(Entry(Frame(number, 1)))
+            branch.append(Entry(Frame(number, 1)))
+        if excluded in self.room.members:
+            owed = self.room.members[excluded].catch_up(excluded)[:-1]
+            excluded.put(*[entry.frame.data for entry in owed], f"position {number}")
 
     def _leave(self, member: Member) -> None:
         member.put(*[entry.frame.data for entry in self.room.remove(member)])

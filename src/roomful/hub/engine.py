@@ -233,21 +233,28 @@ class Engine:
             self._suspect(name)
             return
         room.top = at
-        # A copy, because a full batch is written at once, and what that entails may empty a branch.
-        for kind, branch in list(room.branches.items()):
-            entry = Entry(kind.encode(name, at, envelope), name, at.offset, envelope.conflate_key)
+        # Every branch has the event before anything is written: what a write entails may push again, behind this.
+        branches = list(room.branches.values())
+        for branch in branches:
+            branch.append(
+                Entry(branch.kind.encode(name, at, envelope), name, at.offset, envelope.conflate_key)
+            )
             self.counters.deliveries += len(branch.writers)
-            excluded = None if envelope.exclude is None else self._connections.get(envelope.exclude)
-            if excluded is None or excluded not in branch.writers:
-                branch.append(entry)
-            else:
-                self.counters.deliveries -= 1
-                excluded.send_entries(branch.catch_up(excluded))
-                branch.append(entry)
-                branch.skip(excluded)
-                if (alone := kind.position(name, at)) is not None:
-                    excluded.send_entries((Entry(alone, name, at.offset),))
-            self._flusher.appended(branch)
+        if envelope.exclude is not None:
+            self._exclude(envelope.exclude, room)
+        self._flusher.appended(branches)
+
+    def _exclude(self, connection_id: ConnectionId, room: Room[Connection]) -> None:
+        # Of the event that was appended last the member gets the position, behind what it is owed before it.
+        connection = self._connections.get(connection_id)
+        branch = None if connection is None else room.members.get(connection)
+        if connection is None or branch is None:
+            return
+        self.counters.deliveries -= 1
+        owed = list(branch.catch_up(connection)[:-1])
+        if (alone := branch.kind.position(room.name, room.top)) is not None:
+            owed.append(Entry(alone, room.name, room.top.offset))
+        connection.send_entries(owed)
 
     def _suspect(self, name: RoomName) -> None:
         if (room := self._rooms.get(name)) is not None:

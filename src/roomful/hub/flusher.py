@@ -56,17 +56,17 @@ class Flusher(Generic[M]):
         self._handle: asyncio.Handle | None = None
         self._deferred: deque[Callable[[], None]] = deque()
 
-    def appended(self, branch: Branch[M]) -> None:
-        """Know that a branch has a new entry: write its batch if it is full, else at the end of the pass."""
-        if (
-            len(branch.pending) >= self._limits.max_batch_frames
-            or branch.pending_bytes >= self._limits.max_batch_bytes
-        ):
-            self.is_crowded = True
-            self._dirty.pop(branch, None)
-            self._flush(branch)
-        else:
+    def appended(self, branches: Sequence[Branch[M]]) -> None:
+        """Know that branches have a new entry: write the batches that are full, the others at the end of the pass."""
+        for branch in branches:
             self._dirty[branch] = None
+        for branch in branches:
+            if (
+                len(branch.pending) >= self._limits.max_batch_frames
+                or branch.pending_bytes >= self._limits.max_batch_bytes
+            ):
+                self.is_crowded = True
+                self._flush_dirty((branch,))
         if self._handle is None:
             self._handle = asyncio.get_running_loop().call_soon(self._pass)
 

@@ -86,10 +86,6 @@ class Branch(Generic[M]):
         self.pending.append(entry)
         self._pending_bytes += entry.frame.size
 
-    def skip(self, member: M) -> None:
-        """Let a member that has caught up miss the entry that was appended last."""
-        self._ahead[member] = len(self.pending)
-
     def flush(self) -> list[tuple[M, Exception]]:
         """Write the batch: each member's writer is called at most once. Return the members whose writer raised."""
         batch, self.pending = self.pending, []
