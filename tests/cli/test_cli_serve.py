@@ -6,6 +6,7 @@ import re
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -124,11 +125,17 @@ def test_serve_memory_layer_under_several_workers_is_an_error_at_start(folder: P
 def test_serve_several_workers_with_rooms_of_their_own(folder: Path) -> None:
     """`Hub(shared=False)` says that each worker has its own rooms, and then it serves."""
     (folder / "site_app.py").write_text(APP.format(options="shared=False"))
-    with (
-        serving(folder, "site_app:app", "--workers", "2") as port,
-        connect(f"ws://127.0.0.1:{port}/ws/a") as client,
-    ):
-        assert '"type":"roomful.joined"' in client.recv()
+    with serving(folder, "site_app:app", "--workers", "2") as port:
+        # A worker says that it has started a moment before it listens.
+        until = time.monotonic() + 20
+        while True:
+            try:
+                client = connect(f"ws://127.0.0.1:{port}/ws/a")
+                break
+            except ConnectionRefusedError:
+                assert time.monotonic() < until
+        with client:
+            assert '"type":"roomful.joined"' in client.recv()
 
 
 @pytest.mark.parametrize("options", [("site_app:app",), ("site_app:make", "--factory")])
