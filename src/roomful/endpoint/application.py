@@ -135,7 +135,6 @@ class ConsumerApp:
                 send,
                 extensions=extensions,
                 max_buffer_bytes=limits.max_write_buffer_bytes,
-                max_message_bytes=limits.max_message_bytes,
             )
             return wire
 

@@ -23,7 +23,6 @@ Receive: TypeAlias = Callable[[], Awaitable[AsgiEvent]]
 Send: TypeAlias = Callable[[AsgiEvent], Awaitable[None]]
 
 _ABNORMAL: Final = 1006
-_TOO_BIG: Final = 1009
 _CLOSE_TIMEOUT_S: Final = 10.0
 """Time for the closing handshake when the caller gave none; the same as uvicorn's own."""
 
@@ -37,7 +36,6 @@ class AsgiWire:
         send: The server's. Awaited by one task at a time.
         extensions: The scope's `extensions`; tells whether a refusal may be an HTTP response.
         max_buffer_bytes: Bytes handed to `write` and not yet taken by `send` before the peer is paused.
-        max_message_bytes: A larger message closes the connection with 1009, where the server's own limit did not.
     """
 
     __slots__ = (
@@ -47,7 +45,6 @@ class AsgiWire:
         "_is_over",
         "_is_paused",
         "_max_buffer",
-        "_max_message",
         "_may_read",
         "_peer",
         "_queue",
@@ -70,14 +67,12 @@ class AsgiWire:
         *,
         extensions: MutableMapping[str, Any],
         max_buffer_bytes: int,
-        max_message_bytes: int,
     ) -> None:
         self._peer = peer
         self._receive = receive
         self._send = send
         self._extensions = extensions
         self._max_buffer = max_buffer_bytes
-        self._max_message = max_message_bytes
         self._queue: deque[tuple[AsgiEvent, int]] = deque()
         self._unsent = 0
         self._is_paused = False
@@ -191,11 +186,7 @@ class AsgiWire:
                     return
                 if kind == "websocket.receive":
                     text = event.get("text")
-                    message = event["bytes"] if text is None else text
-                    if _size(message) > self._max_message:
-                        self.close(_TOO_BIG, "message is too big")
-                        continue
-                    self._peer.received(message)
+                    self._peer.received(event["bytes"] if text is None else text)
                     self._peer.heard()
                 while self._may_read is not None:
                     await self._may_read.wait()
@@ -222,8 +213,3 @@ class AsgiWire:
             if task is not None and task is not asyncio.current_task():
                 task.cancel()
         self._peer.lost(*(self._closed_with or (code, reason)))
-
-
-def _size(message: str | bytes) -> int:
-    # A character takes at most four bytes, so most texts need not be encoded to know that they are small.
-    return len(message) if isinstance(message, bytes) or len(message) < 4096 else len(message.encode())

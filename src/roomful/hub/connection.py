@@ -367,9 +367,12 @@ class Connection:
         """Hand a message to the consumer; stop reading when too much waits for it."""
         if self._engine.flushing:
             self._engine.after_flush(partial(self.received, message))
-        elif self._state <= State.OPEN and self._turns is not None and not self._turns.offer(message):
-            self.reads = False
-            self._wire.stop_reading()
+        elif self._state <= State.OPEN and self._turns is not None:
+            if _exceeds(message, self._engine.limits.max_message_bytes):
+                self.close(CloseCode.TOO_BIG, "message is too big")
+            elif not self._turns.offer(message):
+                self.reads = False
+                self._wire.stop_reading()
 
     def paused(self) -> None:
         """Put an outbox in front of a transport that is full."""
@@ -445,3 +448,10 @@ class Connection:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+
+def _exceeds(message: str | bytes, max_bytes: int) -> bool:
+    # A character takes at most four bytes, so most texts need not be encoded to know that they are small.
+    if isinstance(message, bytes) or len(message) * 4 <= max_bytes:
+        return len(message) > max_bytes
+    return len(message.encode()) > max_bytes
