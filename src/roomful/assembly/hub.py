@@ -62,12 +62,12 @@ class Hub:
     ) -> None:
         if isinstance(layer, str):
             layer = layer_from_url(layer)
-        self.limits = limits or Limits()
-        self.fast_path = fast_path
-        self.codec = EventsCodec()
-        self.raw_codec = RawCodec()
-        self.threads = Threads(self.limits.max_handler_threads)
-        self.engine = Engine(layer or MemoryLayer(), self.codec, self.limits)
+        self.limits: Limits = limits or Limits()
+        self.fast_path: bool = fast_path
+        self.codec: EventsCodec = EventsCodec()
+        self.raw_codec: RawCodec = RawCodec()
+        self.threads: Threads = Threads(self.limits.max_handler_threads)
+        self.engine: Engine = Engine(layer or MemoryLayer(), self.codec, self.limits)
         self._shared = shared
         # `roomful serve` says how many processes it starts, so this is found before any of them is. WEB_CONCURRENCY is
         # uvicorn's and gunicorn's own variable; it may also stand in the environment of a shell, so it counts at start.

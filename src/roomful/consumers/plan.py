@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from ..core.errors import ConsumerError
 from ..core.ports import Codec, Inbound
-from .definition import HandlerSpec, definition_of
+from .definition import Definition, HandlerSpec, definition_of
 
 if TYPE_CHECKING:
     from .consumer import ConsumerBase, Scope
@@ -94,13 +94,13 @@ class Plan:
 
     def __init__(self, consumer: type[ConsumerBase], codec: Codec, bind: Bind) -> None:
         definition = definition_of(consumer)
-        self.consumer = consumer
-        self.codec = codec
-        self.definition = definition
+        self.consumer: type[ConsumerBase] = consumer
+        self.codec: Codec = codec
+        self.definition: Definition = definition
         self.events: dict[str, EventPlan] = {}
         self.receive: ReceivePlan | None = None
-        self.takes_binary_events = False
-        self.keeps_scope = False
+        self.takes_binary_events: bool = False
+        self.keeps_scope: bool = False
         for type_, spec in definition.events.items():
             binding = bind(spec)
             annotation = _annotation(binding.message)
@@ -116,7 +116,7 @@ class Plan:
                 raise ConsumerError(f"{consumer.__qualname__}.receive takes no message")
             self.receive = ReceivePlan(codec.message_decoder(annotation), binding.call)
             self.keeps_scope |= binding.needs_scope
-        self.disconnect_takes_code = definition.disconnect is not None and bool(
+        self.disconnect_takes_code: bool = definition.disconnect is not None and bool(
             definition.disconnect.parameters
         )
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ("Session",)
 
-logger = logging.getLogger("roomful.consumers")
+logger: logging.Logger = logging.getLogger("roomful.consumers")
 
 
 class Session:

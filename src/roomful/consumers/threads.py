@@ -23,7 +23,7 @@ class Threads:
     __slots__ = ("_max", "_pool", "running")
 
     def __init__(self, max_threads: int) -> None:
-        self.running = 0
+        self.running: int = 0
         self._max = max_threads
         self._pool: ThreadPoolExecutor | None = None
 

@@ -178,5 +178,5 @@ class Refuse(RoomfulError):
             raise ValueError(f"refusal status is {status}; expected an HTTP status from 400 to 599")
         self.status = status
         self.reason = reason
-        self.headers = dict(headers or {})
+        self.headers: dict[str, str] = dict(headers or {})
         super().__init__(f"{status} {reason}".rstrip())

@@ -37,7 +37,7 @@ class Limits:
     max_outbox_messages: int = 512
     """Frames that may wait for one member behind a full transport before it is let go."""
 
-    max_outbox_bytes: int = 1024 * 1024
+    max_outbox_bytes: int = 4 * 1024 * 1024
     """Bytes that may wait likewise. One frame always may, however large it is.
     The bytes are shared between members: a push to a thousand slow members is kept once."""
 

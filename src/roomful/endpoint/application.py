@@ -27,7 +27,7 @@ from .refusal import refusal_response, respond
 
 __all__ = ("Connect", "ConsumerApp", "Offer", "Receive", "Send")
 
-logger = logging.getLogger("roomful.endpoint")
+logger: logging.Logger = logging.getLogger("roomful.endpoint")
 
 Connect: TypeAlias = Callable[[ConsumerBase, Connection], Awaitable[None]]
 """Runs a consumer's `connect` with its parameters."""
@@ -66,7 +66,7 @@ class ConsumerApp:
         detach: bool = True,
     ) -> None:
         self.hub = hub
-        self.plan = Plan(consumer, hub.codec, bind or partial(bind_plainly, threads=hub.threads))
+        self.plan: Plan = Plan(consumer, hub.codec, bind or partial(bind_plainly, threads=hub.threads))
         self._codec = hub.raw_codec if consumer.owns_wire else hub.codec
         self._initkwargs = dict(initkwargs or {})
         self._detach = detach

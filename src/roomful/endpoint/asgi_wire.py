@@ -16,7 +16,7 @@ from .framing import ASGI_FRAMING, AsgiFraming
 
 __all__ = ("AsgiWire", "Receive", "Send")
 
-logger = logging.getLogger("roomful.endpoint")
+logger: logging.Logger = logging.getLogger("roomful.endpoint")
 
 AsgiEvent: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[AsgiEvent]]

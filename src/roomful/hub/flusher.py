@@ -47,8 +47,8 @@ class Flusher(Generic[M]):
     )
 
     def __init__(self, limits: Limits, counters: Counters, broken: Callable[[M, Exception], None]) -> None:
-        self.flushing = False
-        self.is_crowded = False
+        self.flushing: bool = False
+        self.is_crowded: bool = False
         self._limits = limits
         self._counters = counters
         self._broken = broken

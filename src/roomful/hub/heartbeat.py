@@ -32,7 +32,7 @@ class Pulse:
     __slots__ = ("_awaits_pong", "_unsent", "_waited_s", "heard")
 
     def __init__(self) -> None:
-        self.heard = False
+        self.heard: bool = False
         self._awaits_pong = False
         self._unsent = -1
         self._waited_s = 0.0

@@ -48,12 +48,12 @@ class Branch(Generic[M]):
     )
 
     def __init__(self, kind: FrameKind) -> None:
-        self.kind = kind
+        self.kind: FrameKind = kind
         self.writers: dict[M, Writer] = {}
         self.pending: list[Entry] = []
         self.writing: Sequence[Entry] = ()
-        self.last_batch = 0
-        self.has_waited = False
+        self.last_batch: int = 0
+        self.has_waited: bool = False
         self._pending_bytes = 0
         self._ahead: dict[M, int] = {}
 
@@ -140,11 +140,11 @@ class Room(Generic[M]):
     __slots__ = ("branches", "joining", "members", "name", "top")
 
     def __init__(self, name: RoomName) -> None:
-        self.name = name
-        self.top = Position("", 0)
+        self.name: RoomName = name
+        self.top: Position = Position("", 0)
         self.branches: dict[FrameKind, Branch[M]] = {}
         self.members: dict[M, Branch[M]] = {}
-        self.joining = 0
+        self.joining: int = 0
 
     @property
     def is_deserted(self) -> bool:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ("Turns",)
 
-logger = logging.getLogger("roomful.hub")
+logger: logging.Logger = logging.getLogger("roomful.hub")
 
 _EAGER = sys.version_info >= (3, 12)
 

@@ -46,7 +46,7 @@ class _Backlog:
         self.seqs: array[int] = array("q")
         self.digests: array[int] = array("Q")
         self.ats: array[float] = array("d")
-        self.head = 0
+        self.head: int = 0
 
     def __len__(self) -> int:
         return len(self.seqs) - self.head
@@ -81,10 +81,10 @@ class Account:
     )
 
     def __init__(self, stream: Stream) -> None:
-        self.stream = stream
+        self.stream: Stream = stream
         self.seen: dict[int, bytearray] = {}
-        self.top = -1
-        self.repeats = 0
+        self.top: int = -1
+        self.repeats: int = 0
         self.backlog: _Backlog | None = None
         self.opened: int | None = None
         """First sequence of the expectation that is still open."""

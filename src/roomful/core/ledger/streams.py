@@ -56,12 +56,12 @@ class Stream:
     def __init__(self) -> None:
         self.digests: dict[int, array[int]] = {}
         self.dues: dict[int, array[float]] = {}
-        self.top = -1
+        self.top: int = -1
         """The highest sequence that was pushed."""
         self.waiting: dict[int, list[Waiter]] = {}
         """Accounts whose next arrival has a sequence that no push has recorded yet."""
-        self.not_offered = Ranges()
-        self.doubts = Ranges()
+        self.not_offered: Ranges = Ranges()
+        self.doubts: Ranges = Ranges()
         """Pushes of which nobody knows whether they took effect."""
         self.cuts: list[int] = []
         """The value of `top` at each end of the sender's connection."""
