@@ -113,6 +113,8 @@ def judge_trial(measured: Measured, goals: Goals) -> tuple[Outcome, tuple[Goal, 
 def _invalid(measured: Measured, goals: Goals, *, failed: bool) -> str | None:
     if measured.interrupted:
         return "interrupted"
+    if failed and not measured.settled:
+        return "the server had not recovered from the trial before"
     certain = (
         measured.closes > goals.closes
         or measured.counts.get("lost", 0)
@@ -128,8 +130,6 @@ def _invalid(measured: Measured, goals: Goals, *, failed: bool) -> str | None:
         return (
             f"generator busy: {generator.cpu + (generator.waiting or 0.0):.0%} of a core used or waited for"
         )
-    if failed and not measured.settled:
-        return "the server had not recovered from the trial before"
     return None
 
 

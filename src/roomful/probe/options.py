@@ -8,7 +8,7 @@ from typing import Final
 from roomful.probe.errors import UsageError
 from roomful.probe.goals import Goals
 from roomful.probe.marks import MAX_SENDERS
-from roomful.probe.payloads import KINDS
+from roomful.probe.payloads import KINDS, least_bytes
 from roomful.probe.target import Target
 from roomful.probe.thresholds import Threshold
 from roomful.probe.traffic import Mode
@@ -75,6 +75,9 @@ class Options:
         _within("payload", self.payload in KINDS, self.payload, f"one of {', '.join(KINDS)}")
         for size in (*self.sizes, self.max_size):
             _within("size", 0 <= size <= MAX_SIZE, size, f"at most {MAX_SIZE} bytes")
+        least = least_bytes(self.payload)
+        for size in self.sizes:
+            _within("size", size >= least, size, f"at least {least} bytes: a {self.payload} message needs {least}")
         for clients in self.clients:
             _within("number of clients", 1 <= clients < MAX_SENDERS, clients, f"1 to {MAX_SENDERS - 1}")
         for rate in self.rates:

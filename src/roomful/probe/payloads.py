@@ -15,9 +15,14 @@ from roomful.probe.images import MIN_IMAGE_BYTES, jpeg, png
 from roomful.probe.marks import MARK_BYTES
 from roomful.probe.recipes import Recipe
 
-__all__ = ("KINDS", "make_recipe")
+__all__ = ("KINDS", "least_bytes", "make_recipe")
 
 KINDS: Final = ("text", "binary", "png", "jpeg")
+
+
+def least_bytes(kind: str) -> int:
+    """Return the smallest size of a kind: a message has to hold its mark."""
+    return MARK_BYTES if kind in ("text", "binary") else MIN_IMAGE_BYTES
 
 
 @lru_cache(maxsize=16)
@@ -27,7 +32,7 @@ def make_recipe(kind: str, size: int) -> Recipe:
     Raises:
         UsageError: the kind is unknown, or the size too small for it.
     """
-    least = MARK_BYTES if kind in ("text", "binary") else MIN_IMAGE_BYTES
+    least = least_bytes(kind)
     if kind not in KINDS:
         raise UsageError(f"kind is {kind!r}; expected one of {', '.join(KINDS)}")
     if size < least:

@@ -73,7 +73,7 @@ class ProbeRun:
         self._adapter = load_adapter(options.adapter)
         self._fleet = Fleet(options.target, self._adapter, max_bytes=max(64 << 20, 4 * max(options.sizes)))
         self._evidence = Evidence(options, clock)
-        self._settler = Settler(self._evidence, self._fleet)
+        self._settler = Settler(self._evidence, self._fleet, binary=options.payload != "text")
         self._runner = TrialRunner(
             self._fleet, Mode.ECHO, self._adapter, options.goals, clock, watch=self._watch
         )

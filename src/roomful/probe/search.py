@@ -17,6 +17,7 @@ __all__ = ("CliffSearch", "RateSearch")
 
 _STEP_UP: Final = 1.6
 _MAX_INVALID_IN_A_ROW: Final = 3
+_MAX_LATE_IN_A_ROW: Final = 2
 
 
 class RateSearch:
@@ -50,7 +51,7 @@ class RateSearch:
         self._capacity: float | None = None
         self._generator_ceiling: float | None = None
         self._invalid_in_a_row = 0
-        self._aimed: set[float] = set()
+        self._believed = False
         self._next = min(max(guess, floor), ceiling)
 
     @property
@@ -92,7 +93,7 @@ class RateSearch:
     def _told_nothing(self, rate: float, by_generator: bool) -> None:
         self.invalid += 1
         self._invalid_in_a_row += 1
-        if self._invalid_in_a_row < _MAX_INVALID_IN_A_ROW:
+        if self._invalid_in_a_row < (_MAX_LATE_IN_A_ROW if by_generator else _MAX_INVALID_IN_A_ROW):
             return  # the same again
         self._invalid_in_a_row = 0
         if not by_generator:
@@ -126,7 +127,9 @@ class RateSearch:
             if bad <= self._floor * 1.001:
                 self.done = True
                 return
-            aim = self._capacity * 0.97 if self._capacity else bad / 2
+            # What an overload told is believed once: a server that is bad below it is not so simple.
+            aim = self._capacity * 0.97 if self._capacity and not self._believed else bad / 2
+            self._believed = self._capacity is not None
             self._next = max(self._floor, aim if aim < bad * 0.98 else bad / 2)
             return
         if self.bad is None:

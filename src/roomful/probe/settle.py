@@ -8,10 +8,15 @@ from __future__ import annotations
 import asyncio
 from typing import Final, Protocol
 
+from roomful.probe.connection import Connection
 from roomful.probe.fleet import Fleet
+from roomful.probe.marks import MARK_BYTES, Marker, find_mark
+from roomful.probe.payloads import make_recipe
+from roomful.probe.template import Template
 
 __all__ = ("Settler", "Watched")
 
+_RUN: Final = "settle"
 _TRIES: Final = 8
 _PAUSE_S: Final = 0.05
 _STEADY: Final = 0.02
@@ -25,16 +30,37 @@ class Watched(Protocol):
         """Resident bytes of the server's processes, when they can be seen."""
 
 
+class _Ear:
+    """Hear the answer to a lone message."""
+
+    def __init__(self) -> None:
+        self.heard = asyncio.Event()
+
+    def received(self, connection: Connection, messages: list[tuple[int, bytes, int, int]]) -> None:
+        for _, data, start, end in messages:
+            found = find_mark(data, start, end)[1]
+            # Where answers carry no mark, any will do; a mark of a trial is what is still under way.
+            if found is None or found.run == _RUN.encode():
+                self.heard.set()
+
+    def resumed(self, connection: Connection) -> None:
+        """Nothing waits here."""
+
+    def closed(self, connection: Connection) -> None:
+        self.heard.set()
+
+
 class Settler:
     """Bring the server to rest between trials."""
 
-    def __init__(self, watched: Watched, fleet: Fleet) -> None:
+    def __init__(self, watched: Watched, fleet: Fleet, *, binary: bool) -> None:
         self._watched = watched
+        self._binary = binary
         self._fleet = fleet
         self._first_bytes: int | None = None
 
     async def settle(self, rtt_s: float) -> bool:
-        """Wait, for a second at most; return whether the server is at rest."""
+        """Wait, for two seconds or so at most; return whether the server is at rest."""
         for _ in range(_TRIES):
             memory = self._watched.memory_now()
             if self._first_bytes is None:
@@ -53,9 +79,21 @@ class Settler:
         return memory is None or self._first_bytes is None or memory <= self._first_bytes * 1.1 + _SLACK_BYTES
 
     async def _answers(self, rtt_s: float) -> bool:
-        """Whether a pong comes about as quickly as at first, on a connection that is still open."""
-        for connection in self._fleet.connections:
-            if connection.end is None:
-                limit_s = max(0.1, 5 * rtt_s)
-                return await connection.ping(timeout_s=limit_s) is not None
-        return True
+        """Whether a lone message is answered: then no queue stands before it."""
+        connection = next((each for each in self._fleet.connections if each.end is None), None)
+        if connection is None:
+            # A new connection has new queues; whether it opens is the trial's to find out.
+            return True
+        ear = _Ear()
+        connection.listener = ear
+        recipe = make_recipe("binary" if self._binary else "text", MARK_BYTES)
+        template = Template(recipe, self._fleet.adapter.around(connection.number), connection.key_byte)
+        connection.write(b"".join(template.parts(Marker(_RUN, connection.number).mark(0, 0)[0])))
+        try:
+            async with asyncio.timeout(max(0.1, 5 * rtt_s)):
+                await ear.heard.wait()
+            return connection.end is None
+        except TimeoutError:
+            return False
+        finally:
+            connection.listener = None

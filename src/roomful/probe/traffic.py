@@ -178,6 +178,11 @@ class Traffic:
         if self._stopped_at is None:
             self._stopped_at = self.now_s
 
+    def give_up(self) -> None:
+        """Stop, as no connection is left: the rest of the schedule cannot be offered."""
+        self._due = self.schedule.count
+        self.stop()
+
     def finish(self) -> None:
         """Stop rows too, and record what was due and never taken."""
         self.stop()

@@ -100,7 +100,11 @@ class TrialRunner:
         finally:
             traffic.finish()
             self.watch(None)
-        return self._judged(traffic, spec, number, began_at_s, (cpu, waiting), drained, proven, settled)
+        trial = self._judged(traffic, spec, number, began_at_s, (cpu, waiting), drained, proven, settled)
+        if not drained:
+            # What is still under way must not meet the next trial.
+            await self.fleet.close(timeout_s=0.2)
+        return trial
 
     async def _load(self, traffic: Traffic, spec: TrialSpec) -> None:
         """Wait for the end of the schedule, or for the certainty that the trial is bad."""
@@ -113,6 +117,8 @@ class TrialRunner:
             if traffic.offered >= schedule.count or now > schedule.duration_s + patience_s:
                 break
             if all(sender.closed for sender in traffic.senders):
+                if not spec.stop_early:
+                    traffic.give_up()
                 break
             if now >= schedule.duration_s and all(
                 each.closed or not each.connection.paused for each in traffic.senders

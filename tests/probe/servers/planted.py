@@ -61,7 +61,6 @@ class _Server:
         self.free_at = 0.0
         self.count = 0
         self.connections: set[ServerConnection] = set()
-        self.held: deque[str | bytes] = deque()
 
     async def handle(self, connection: ServerConnection) -> None:
         planted = self.planted
@@ -70,6 +69,7 @@ class _Server:
         worker = asyncio.create_task(self.work(connection, queue)) if planted.queue else None
         try:
             number = 0
+            held: deque[str | bytes] = deque()
             async for message in connection:
                 self.count += 1
                 number += 1
@@ -85,7 +85,7 @@ class _Server:
                         queue.put_nowait(message)
                     continue
                 await self.pace()
-                await self.answer(connection, message, number)
+                await self.answer(connection, message, number, held)
         except ConnectionClosed:
             pass  # by its own limit, as planted
         finally:
@@ -117,7 +117,9 @@ class _Server:
         await asyncio.sleep(self.planted.work_s)
         return before == self.count
 
-    async def answer(self, connection: ServerConnection, message: str | bytes, number: int) -> None:
+    async def answer(
+        self, connection: ServerConnection, message: str | bytes, number: int, held: deque[str | bytes]
+    ) -> None:
         planted = self.planted
 
         def each(every: int) -> bool:
@@ -130,15 +132,15 @@ class _Server:
         if each(planted.corrupt_every):
             message = message[:-1] + ("!" if isinstance(message, str) else b"!")  # type: ignore[operator]  # of one type
         if each(planted.swap_every):
-            self.held.append(message)
+            held.append(message)
             return
         receivers = self.connections if planted.broadcast else {connection}
         for receiver in list(receivers):
             await receiver.send(message)
             if each(planted.duplicate_every):
                 await receiver.send(message)
-            while self.held:
-                await receiver.send(self.held.popleft())
+            while held:
+                await receiver.send(held.popleft())
 
     def refuse(self, connection: ServerConnection, request: Request) -> Response | None:
         return connection.respond(HTTPStatus(self.planted.status), "no\n") if self.planted.status else None
