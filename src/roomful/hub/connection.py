@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ("Connection", "State")
 
-logger = logging.getLogger("roomful.hub")
+logger: logging.Logger = logging.getLogger("roomful.hub")
 
 _DRAIN_BYTES = 64 * 1024  # joined at most when an outbox is written out; asyncio's own high-water mark
 
@@ -83,7 +83,7 @@ class Connection:
     def __init__(self, engine: Engine, kind: FrameKind, make_wire: Callable[[Peer], Wire]) -> None:
         self.id: ConnectionId = new_connection_id()
         self.memberships: dict[RoomName, Branch[Connection]] = {}
-        self.reads = True
+        self.reads: bool = True
         self._engine = engine
         self._kind = kind
         self._state = State.OPENING
@@ -209,11 +209,10 @@ class Connection:
             raise InvalidState("connection is accepted already; accept before the first join or send")
         if self._state is not State.OPENING:
             raise ConnectionClosed(self._code)
+        lines = [(k.lower().encode("latin-1"), v.encode("latin-1")) for k, v in headers.items()]
         self._state = State.OPEN
         self._accepted = True
-        self._wire.accept(
-            subprotocol, [(k.lower().encode("latin-1"), v.encode("latin-1")) for k, v in headers.items()]
-        )
+        self._wire.accept(subprotocol, lines)
         self._engine.accepted(self)
 
     def ensure_open(self) -> None:
@@ -252,7 +251,8 @@ class Connection:
             return None
         if self._room_to_write is None:
             self._room_to_write = asyncio.get_running_loop().create_future()
-        return self._room_to_write
+        # Shielded, because several may wait, and one that is cancelled must not cancel it for the others.
+        return asyncio.shield(self._room_to_write)
 
     def reply(self, reply_to: MessageId, value: object) -> None:
         """Answer a message; a connection that has ended gets nothing."""
@@ -280,15 +280,15 @@ class Connection:
         owed = self._engine.leave_all(self)
         self._state = State.CLOSING
         self._code = code
-        if owed:
-            self._write(owed)
         if self._outbox is None:
+            self.send_entries(owed)
             self._wire.close(code, reason)
         else:
             self._closing = (code, reason)
             self._timer = self._engine.call_later(
                 self._engine.limits.close_timeout_s, partial(self.let_go, code, reason, "stuck")
             )
+            self.send_entries(owed)  # the last, because it lets the member go if the outbox cannot take it
 
     def abort(self) -> None:
         """End the connection at once, without a close frame."""
@@ -343,9 +343,15 @@ class Connection:
 
     def _write(self, entries: Sequence[Entry]) -> None:
         if self._outbox is None:
-            self._wire.write(self._kind.join([entry.frame for entry in entries]))
+            self._write_through(entries)
         else:
             self._enqueue(entries)
+
+    def _write_through(self, entries: Sequence[Entry]) -> None:
+        try:
+            self._wire.write(self._kind.join([entry.frame for entry in entries]))
+        except Exception as error:  # noqa: BLE001 -- a broken wire ends its own connection; a flush does the same
+            self._engine.after_flush(partial(self._engine.broken, self, error))
 
     def _enqueue_batch(self, branch: Branch[Connection], _joined: object) -> None:
         self._enqueue(branch.writing)
@@ -392,7 +398,9 @@ class Connection:
         while (outbox := self._outbox) is not None:
             entries = outbox.take(_DRAIN_BYTES)
             if entries:
-                self._wire.write(self._kind.join([entry.frame for entry in entries]))
+                self._write_through(entries)
+            if outbox.has_room:
+                self._let_write()
             if self._full:
                 return
             if not entries:
@@ -441,10 +449,7 @@ class Connection:
 
     def _release(self) -> None:
         # Nothing waits for the transport any more, because it flows or because it has ended.
-        if self._room_to_write is not None:
-            if not self._room_to_write.done():
-                self._room_to_write.set_result(None)
-            self._room_to_write = None
+        self._let_write()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -455,3 +460,8 @@ def _exceeds(message: str | bytes, max_bytes: int) -> bool:
     if isinstance(message, bytes) or len(message) * 4 <= max_bytes:
         return len(message) > max_bytes
     return len(message.encode()) > max_bytes
+
+    def _let_write(self) -> None:
+        if self._room_to_write is not None:
+            self._room_to_write.set_result(None)
+            self._room_to_write = None

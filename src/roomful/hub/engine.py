@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 __all__ = ("Engine",)
 
-logger = logging.getLogger("roomful.hub")
+logger: logging.Logger = logging.getLogger("roomful.hub")
 
 
 class Engine:
@@ -60,7 +60,7 @@ class Engine:
     def __init__(self, layer: Layer, codec: Codec, limits: Limits) -> None:
         self.limits = limits
         self.layer = layer
-        self.counters = Counters()
+        self.counters: Counters = Counters()
         self._codec = codec
         self._throttle = Throttle()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -77,7 +77,7 @@ class Engine:
         self._rooms: dict[RoomName, Room[Connection]] = {}
         self._attaching: dict[RoomName, asyncio.Task[None]] = {}
         self._paused: set[Connection] = set()
-        self._flusher: Flusher[Connection] = Flusher(self.limits, self.counters, self._broken)
+        self._flusher: Flusher[Connection] = Flusher(self.limits, self.counters, self.broken)
         self._liveness = Liveness(self.limits, self._paused)
         self._all_ended: asyncio.Event | None = None
 
@@ -114,12 +114,15 @@ class Engine:
         if self._is_started:
             return
         if self._starting is None:
-            self._starting = loop.create_task(self._start())
+            self._starting = asyncio.Task(self._start(), loop=loop)  # lazy, whatever the loop's task factory
         await asyncio.shield(self._starting)
 
     async def _start(self) -> None:
         try:
             await self.layer.start(self._deliver, self._suspect)
+            if self._is_closed:
+                await self.layer.stop()
+                raise HubClosed
             self._is_started = True
         finally:
             self._starting = None
@@ -261,7 +264,8 @@ class Engine:
             for connection in list(room.members):
                 connection.let_go(CloseCode.GAP, "events may be missing; reconnect and resume", "gap")
 
-    def _broken(self, connection: Connection, error: Exception) -> None:
+    def broken(self, connection: Connection, error: Exception) -> None:
+        """Know that a connection's wire has raised in `write`: it is let go, and whoever wrote never learns of it."""
         logger.debug("connection %s: writing failed: %r", connection.id, error)
         connection.let_go(CloseCode.INTERNAL_ERROR, "", "broken")
 
@@ -320,7 +324,7 @@ class Engine:
         entry = self._rooms.get(name)
         if entry is None:
             entry = self._rooms[name] = Room(name)
-            self._attaching[name] = asyncio.get_running_loop().create_task(self._attach(entry))
+            self._attaching[name] = asyncio.Task(self._attach(entry), loop=asyncio.get_running_loop())
         entry.joining += 1
         try:
             if (attaching := self._attaching.get(name)) is not None:
@@ -348,15 +352,25 @@ class Engine:
     async def _attach(self, room: Room[Connection]) -> None:
         try:
             top = await self.layer.attach(room.name)
-            if not room.top.epoch:
-                room.top = top
-        finally:
-            del self._attaching[room.name]
+        except BaseException:
+            # At once, before those who wait for it learn of it: whoever joins meanwhile must attach anew.
+            # The room is another hub's life ago when its loop died and the hub was bound to the next.
+            if self._rooms.get(room.name) is room:
+                del self._attaching[room.name]
+                self._drop(room)
+            raise
+        del self._attaching[room.name]
+        if not room.top.epoch:
+            room.top = top
+        self._drop_if_deserted(room)
 
     def _drop_if_deserted(self, room: Room[Connection]) -> None:
         if room.is_deserted and room.name not in self._attaching and self._rooms.get(room.name) is room:
-            del self._rooms[room.name]
-            self.layer.detach(room.name)
+            self._drop(room)
+
+    def _drop(self, room: Room[Connection]) -> None:
+        del self._rooms[room.name]
+        self.layer.detach(room.name)
 
     def leave(self, connection: Connection, room: str) -> None:
         """End a membership; what was pushed before is still written. No member, no effect."""
@@ -415,7 +429,9 @@ class Engine:
         """Count a member that is let go, and say so once a second."""
         self.counters.let_go[why] = self.counters.let_go.get(why, 0) + 1
         left_out = self._throttle.admit(why, asyncio.get_running_loop().time())
-        if left_out is not None:
+        if left_out == 0:
+            logger.warning("connection %s let go: %s", connection.id, why)
+        elif left_out is not None:
             logger.warning(
                 "connection %s let go: %s (and %d more since the last such line)",
                 connection.id,
