@@ -454,14 +454,14 @@ class Connection:
             self._timer.cancel()
             self._timer = None
 
+    def _let_write(self) -> None:
+        if self._room_to_write is not None:
+            self._room_to_write.set_result(None)
+            self._room_to_write = None
+
 
 def _exceeds(message: str | bytes, max_bytes: int) -> bool:
     # A character takes at most four bytes, so most texts need not be encoded to know that they are small.
     if isinstance(message, bytes) or len(message) * 4 <= max_bytes:
         return len(message) > max_bytes
     return len(message.encode()) > max_bytes
-
-    def _let_write(self) -> None:
-        if self._room_to_write is not None:
-            self._room_to_write.set_result(None)
-            self._room_to_write = None
