@@ -18,7 +18,9 @@ def planted() -> Iterator[Callable[..., str]]:
     processes: list[subprocess.Popen[str]] = []
 
     def start(*options: str) -> str:
-        process = subprocess.Popen([sys.executable, str(PLANTED), *options], stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            [sys.executable, str(PLANTED), *options], stdout=subprocess.PIPE, text=True
+        )
         processes.append(process)
         assert process.stdout is not None
         return process.stdout.readline().strip()

@@ -41,7 +41,9 @@ def test_a_load_that_keeps_its_thresholds_passes(
 ) -> None:
     """Exit code 0, and a result of the stated version without any secret."""
     url = planted() + "?token=secret"
-    code = probe(tmp_path, url, *LOAD, "--header", "X-Key: secret", "--fail-if", "loss>0", "--fail-if", "p99>5s")
+    code = probe(
+        tmp_path, url, *LOAD, "--header", "X-Key: secret", "--fail-if", "loss>0", "--fail-if", "p99>5s"
+    )
     found = result()
     assert (code, found["schema"], found["complete"]) == (0, "roomful.probe/1", True)
     assert "secret" not in json.dumps(found)
@@ -128,7 +130,9 @@ def test_a_refusal_says_what_to_do(
     assert text in errors
 
 
-@pytest.mark.parametrize("answer", [b"220 mail ready\r\n\r\n", b"HTTP/1.1 200 OK\r\n\r\n", b"\x15\x03\x01\x00\x02\x02\x50", b""])
+@pytest.mark.parametrize(
+    "answer", [b"220 mail ready\r\n\r\n", b"HTTP/1.1 200 OK\r\n\r\n", b"\x15\x03\x01\x00\x02\x02\x50", b""]
+)
 def test_what_is_no_websocket(answer: bytes, capsys: pytest.CaptureFixture[str]) -> None:
     """Another protocol, a web page, TLS, a hang-up: exit code 3."""
     program = (
@@ -177,7 +181,15 @@ def test_interrupt_leaves_a_valid_partial_result(
     planted: Planted, tmp_path: Path, result: Callable[[], dict[str, object]]
 ) -> None:
     """Ctrl-C in the middle of a search: exit code 4, and the trials so far."""
-    command = [sys.executable, "-m", "roomful.probe", planted(), "--plain", "--json", str(tmp_path / "result.json")]
+    command = [
+        sys.executable,
+        "-m",
+        "roomful.probe",
+        planted(),
+        "--plain",
+        "--json",
+        str(tmp_path / "result.json"),
+    ]
     with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
         assert process.stderr is not None
         for _ in range(3):

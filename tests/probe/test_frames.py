@@ -15,7 +15,9 @@ def wire(opcode: int, payload: bytes, *, fin: bool = True) -> bytes:
     return Frame(Opcode(opcode), payload, fin=fin).serialize(mask=False)
 
 
-MESSAGES = st.lists(st.tuples(st.sampled_from([TEXT, BINARY, PING, CLOSE]), st.binary(max_size=120)), max_size=8)
+MESSAGES = st.lists(
+    st.tuples(st.sampled_from([TEXT, BINARY, PING, CLOSE]), st.binary(max_size=120)), max_size=8
+)
 LARGE = st.binary(min_size=120, max_size=300).map(lambda part: part * 300)
 
 

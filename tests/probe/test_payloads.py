@@ -88,5 +88,5 @@ def test_a_picture_opens(kind: str, size: int) -> None:
 @pytest.mark.parametrize(("kind", "size"), [("text", 10), ("png", 500), ("gif", 5000)])
 def test_an_impossible_message_is_a_usage_error(kind: str, size: int) -> None:
     """It says what is possible."""
-    with pytest.raises(UsageError, match="expected one of|needs"):
+    with pytest.raises(UsageError, match=r"expected one of|needs"):
         make_recipe(kind, size)

@@ -9,7 +9,7 @@ from roomful.probe.search import CliffSearch, RateSearch
 
 
 @given(st.integers(1, 10**7), st.integers(1, 2000), st.integers(2, 8), st.booleans())
-def test_cliff_is_found_to_one(limit: int, start: int, factor: int, hinted: bool) -> None:  # noqa: FBT001  # drawn
+def test_cliff_is_found_to_one(limit: int, start: int, factor: int, hinted: bool) -> None:
     """Whatever the border, in few trials."""
     search = CliffSearch(start, ceiling=1 << 25, factor=factor, hints=SIZE_HINTS if hinted else ())
     while (value := search.next) is not None:
@@ -52,7 +52,10 @@ def test_cliff_gives_up_when_nothing_can_be_said() -> None:
 
 @given(st.floats(2, 50_000), st.floats(0.05, 20), st.randoms(use_true_random=False), st.booleans())
 def test_rate_is_found_within_five_percent(
-    capacity: float, off: float, random: object, tells: bool  # noqa: FBT001  # drawn
+    capacity: float,
+    off: float,
+    random: object,
+    tells: bool,
 ) -> None:
     """Wherever the guess lies, and whether or not an overload tells the capacity; noise of 1 % included."""
     jitter = random.uniform  # type: ignore[attr-defined]  # a random.Random

@@ -21,7 +21,9 @@ from roomful.probe.thresholds import parse_threshold
     ],
 )
 def test_threshold_is_breached_by_its_measure(
-    text: str, measures: dict[str, float | None], expected: bool | None  # noqa: FBT001  # an expected value
+    text: str,
+    measures: dict[str, float | None],
+    expected: bool | None,
 ) -> None:
     """What was not measured decides nothing."""
     assert parse_threshold(text).breached(measures) is expected

@@ -156,7 +156,9 @@ def test_events_are_read_from_their_ends() -> None:
 async def test_interrupting_ends_a_trial_at_once() -> None:
     """And leaves a trial that says so."""
     async with runner(Planted()) as runs:
-        task = asyncio.create_task(runs.run(TrialSpec("load", "text", 100, 10.0, 1, 10_000, stop_early=False), 0))
+        task = asyncio.create_task(
+            runs.run(TrialSpec("load", "text", 100, 10.0, 1, 10_000, stop_early=False), 0)
+        )
         for _ in range(1000):
             await asyncio.sleep(0)
         runs.interrupted = True

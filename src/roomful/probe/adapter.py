@@ -70,18 +70,23 @@ class PlainAdapter:
     """Messages travel as they are."""
 
     def greeting(self, client: int) -> Sequence[str | bytes]:
+        """Send nothing first."""
         return ()
 
     def greeted(self, client: int, message: bytes) -> bool:
+        """Any message ends a greeting."""
         return True
 
     def around(self, client: int) -> Around:
+        """Return what stands around each message."""
         return Around()
 
     def number(self, message: bytes) -> tuple[str, int] | None:
+        """Return room and number, where there are any."""
         return None
 
     def told(self, message: bytes) -> Told | None:
+        """Return the gap notice that this is, if it is one."""
         return None
 
 
@@ -100,9 +105,11 @@ class EventsAdapter(PlainAdapter):
         self._around = Around(start.encode(), b'"}}' if field else b'"}')
 
     def around(self, client: int) -> Around:
+        """Return what stands around each message."""
         return self._around
 
     def number(self, message: bytes) -> tuple[str, int] | None:
+        """Return room and number, where there are any."""
         # Only the ends are looked at: positions stand outside the data, and messages may be megabytes long.
         ends = message if len(message) < 2 * _END_BYTES else message[:_END_BYTES] + message[-_END_BYTES:]
         room, position = _ROOM.search(ends), _POSITION.search(ends)
@@ -111,6 +118,7 @@ class EventsAdapter(PlainAdapter):
         return _numbered(room[1].decode(errors="replace"), position[1].decode()), int(position[2])
 
     def told(self, message: bytes) -> Told | None:
+        """Return the gap notice that this is, if it is one."""
         if b"roomful.gap" not in message[:4096]:
             return None
         content = _object(message)

@@ -228,6 +228,11 @@ def _parser() -> argparse.ArgumentParser:
         help="needed for every address that is not this machine",
     )
 
+    _add_result_groups(parser)
+    return parser
+
+
+def _add_result_groups(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("goals of a good trial")
     add = group.add_argument
     add("--deadline", default="1s", metavar="TIME", help="a message that comes later is late (1s)")
@@ -265,7 +270,6 @@ def _parser() -> argparse.ArgumentParser:
     add("--url", metavar="URL", help="of the server that is started; else its port is found")
     add("--path", default="/ws", metavar="PATH", help="of the URL, when the port is found (/ws)")
     add("--start-timeout", default="20s", metavar="TIME", help="until the command listens (20s)")
-    return parser
 
 
 def _numbers(texts: list[str], read: Callable[[str], _N]) -> tuple[_N, ...]:

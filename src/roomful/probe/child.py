@@ -11,6 +11,8 @@ import signal
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Final
 
 import psutil
@@ -57,7 +59,7 @@ class Child:
                 start_new_session=True,
             )
         except OSError as error:
-            os.unlink(log)
+            await asyncio.to_thread(Path(log).unlink)
             raise UsageError(f"{command[0]!r} cannot be started: {error.strerror}") from error
         finally:
             os.close(descriptor)
@@ -131,16 +133,12 @@ class Child:
         # Its session is its own, so this reaches workers that outlived it and nobody else.
         self._signal(signal.SIGKILL)
         await self._process.wait()
-        try:
-            os.unlink(self._log)
-        except OSError:
-            pass
+        with suppress(OSError):
+            await asyncio.to_thread(Path(self._log).unlink)
 
     def _signal(self, number: signal.Signals) -> None:
-        try:
+        with suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, number)
-        except (ProcessLookupError, PermissionError):
-            pass
 
     def _check_alive(self) -> None:
         if self._process.returncode is not None:
@@ -153,7 +151,7 @@ class Child:
 
     def _read_tail(self) -> str:
         try:
-            with open(self._log, "rb") as file:
+            with Path(self._log).open("rb") as file:
                 file.seek(max(0, os.fstat(file.fileno()).st_size - _LOG_BYTES))
                 return file.read().decode(errors="replace")
         except OSError:
@@ -168,8 +166,9 @@ def _listening(pid: int) -> list[tuple[str, int]]:
         for process in (root, *root.children(recursive=True)):
             for each in process.net_connections("tcp"):
                 if each.status == psutil.CONN_LISTEN:
-                    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(each.laddr.ip, each.laddr.ip)
-                    found.append((f"[{host}]" if ":" in host and host[0] != "[" else host, each.laddr.port))
+                    # A wildcard is reached by the loopback.
+                    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(each.laddr.ip, each.laddr.ip)  # noqa: S104  # a key
+                    found.append((f"[{host}]" if ":" in host else host, each.laddr.port))
     except psutil.Error:
         pass
     return sorted(set(found), key=lambda address: (":" in address[0], address[1]))

@@ -19,12 +19,12 @@ from pathlib import Path
 
 from roomful.probe.arguments import Arguments, parse
 from roomful.probe.child import Child
-from roomful.probe.errors import ExitCode, ProbeError
+from roomful.probe.errors import ExitCode, ProbeError, Unmeasurable
 from roomful.probe.options import Options
 from roomful.probe.results import Result, to_json
 from roomful.probe.run import ProbeRun, run_clock, run_until_done
 from roomful.probe.target import check_allowed
-from roomful.probe.terminal import make_view, show_verdict
+from roomful.probe.terminal import make_view, say, show_verdict
 
 __all__ = ("add_parser", "main", "run")
 
@@ -50,19 +50,21 @@ def main(argv: Sequence[str]) -> int:
     try:
         arguments = parse(argv)
         if arguments.action == "buffers":
-            from roomful.probe.buffers.command import run_buffers
+            if sys.platform != "linux":
+                raise Unmeasurable("the experiment reads Linux's socket counters; this is another system")
+            # Only this needs it, and only Linux has what it imports.
+            from roomful.probe.buffers.command import run_buffers  # noqa: PLC0415  # see above
 
             return asyncio.run(run_buffers(arguments))
         return asyncio.run(_probe(arguments))
     except ProbeError as error:
-        print(f"roomful probe: {error}", file=sys.stderr)
+        say(f"roomful probe: {error}", sys.stderr)
         return int(error.exit_code)
     except KeyboardInterrupt:
         return int(ExitCode.INCONCLUSIVE)
 
 
 async def _probe(arguments: Arguments) -> int:
-    clock = run_clock()
     options = arguments.options
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -110,7 +112,7 @@ async def _run(arguments: Arguments, options: Options, child: Child | None, stop
         show_verdict(result, sys.stderr if arguments.json_path == "-" else sys.stdout)
     written = _write(result, arguments.json_path)
     if failure is not None:
-        print(f"roomful probe: {failure}", file=sys.stderr)
+        say(f"roomful probe: {failure}", sys.stderr)
         return int(failure.exit_code)
     code = result.verdict["exit_code"]
     assert isinstance(code, int), "verdict.conclude makes it"
@@ -123,7 +125,7 @@ def _write(result: Result, path: str | None) -> bool:
         return True
     text = json.dumps(to_json(result), separators=(",", ":"), allow_nan=False)
     if path == "-":
-        print(text)
+        say(text, sys.stdout)
         return True
     part = Path(f"{path}.part")
     try:
@@ -132,7 +134,7 @@ def _write(result: Result, path: str | None) -> bool:
         part.replace(path)
     except OSError as error:
         part.unlink(missing_ok=True)
-        print(f"roomful probe: the result cannot be written to {path}: {error.strerror}", file=sys.stderr)
+        say(f"roomful probe: the result cannot be written to {path}: {error.strerror}", sys.stderr)
         return False
     return True
 

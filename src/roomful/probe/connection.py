@@ -14,10 +14,8 @@ from random import randrange
 from typing import Protocol, cast
 
 from websockets.client import ClientProtocol
-from websockets.exceptions import InvalidHandshake, InvalidStatus, InvalidUpgrade
-from websockets.http11 import Request
+from websockets.exceptions import InvalidUpgrade
 from websockets.protocol import State
-from websockets.typing import Origin, Subprotocol
 
 from roomful.probe.errors import Unreachable
 from roomful.probe.frames import (
@@ -31,6 +29,7 @@ from roomful.probe.frames import (
     frame_head,
     mask_table,
 )
+from roomful.probe.handshake import Refused, handshake_of, unreachable
 from roomful.probe.target import Target
 
 __all__ = ("Closed", "Connection", "Listener", "open_connection")
@@ -114,7 +113,7 @@ class Connection(asyncio.Protocol):
         self.writelines: Callable[[list[bytes]], None] = _not_open
         self._reader = FrameReader(max_bytes=max_bytes)
         self._handshake: ClientProtocol | None
-        self._handshake, self._request = _handshake_of(target)
+        self._handshake, self._request = handshake_of(target)
         self._head = b""
         self._transport: asyncio.Transport | None = None
         self._loop = asyncio.get_running_loop()
@@ -181,6 +180,7 @@ class Connection(asyncio.Protocol):
     # asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Send the handshake."""
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(high=_HIGH_WATER)
         self.write = self._transport.write
@@ -191,6 +191,7 @@ class Connection(asyncio.Protocol):
             self._transport.write(data)
 
     def data_received(self, data: bytes) -> None:
+        """Continue the handshake, or hand on messages."""
         if self._handshake is not None:
             data = self._continue_handshake(data)
             if not data:
@@ -213,18 +214,22 @@ class Connection(asyncio.Protocol):
             self.listener.received(self, messages)
 
     def pause_writing(self) -> None:
+        """Note that the kernel takes no more."""
         self.paused = True
 
     def resume_writing(self) -> None:
+        """Tell the listener that the kernel takes data again."""
         self.paused = False
         if self.listener is not None and self._handshake is None:
             self.listener.resumed(self)
 
     def eof_received(self) -> None:
+        """Let the handshake know."""
         if self._handshake is not None:
             self._handshake.receive_eof()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """Note how it ended, and tell whoever waits."""
         code = _ABNORMAL if self._code is None else self._code
         error = "" if exc is None else f"{type(exc).__name__}: {exc}"
         self.end = Closed(code, self._reason, by_us=self._closing_by_us, error=error, at=self._loop.time())
@@ -262,7 +267,7 @@ class Connection(asyncio.Protocol):
         # A refusal: its body does not matter, its status does.
         status = head.split(b" ", 2)[1:2]
         if handshake.handshake_exc is None and status and status[0].isdigit():
-            self._fail(_Status(int(status[0])))
+            self._fail(Refused(int(status[0])))
         else:
             self._fail(handshake.handshake_exc or EOFError())
         self.abort()
@@ -270,7 +275,7 @@ class Connection(asyncio.Protocol):
 
     def _fail(self, error: BaseException) -> None:
         if not self._opened.done():
-            self._opened.set_exception(_unreachable(error))
+            self._opened.set_exception(unreachable(error))
             self._opened.exception()  # `opened` raises it; a caller that has given up need not
 
     def _control(self, opcode: int, data: bytes, start: int, end: int) -> bool:
@@ -292,12 +297,6 @@ class Connection(asyncio.Protocol):
 
     def _write_frame(self, opcode: int, payload: bytes) -> None:
         self.write(frame_head(opcode, len(payload), self.key_byte) + payload.translate(self.table))
-
-
-class _Status(Exception):
-    def __init__(self, status: int) -> None:
-        self.status = status
-        super().__init__(f"HTTP {status}")
 
 
 async def open_connection(
@@ -350,7 +349,7 @@ async def open_connection(
         raise Unreachable("timeout", text) from error
     except (OSError, EOFError) as error:
         connection.abort()
-        raise _unreachable(error, target) from error
+        raise unreachable(error, target) from error
     except Unreachable as error:
         connection.abort()
         raise Unreachable(error.reason, f"{target.shown}: {error}", status=error.status) from error
@@ -378,62 +377,6 @@ async def _connected_socket(
         sock.close()
         raise
     return sock
-
-
-def _handshake_of(target: Target) -> tuple[ClientProtocol, Request]:
-    # No extensions: a message's bytes on the wire are then those that were asked for.
-    handshake = ClientProtocol(
-        target.uri,
-        subprotocols=[Subprotocol(name) for name in target.subprotocols] or None,
-        origin=None if target.origin is None else Origin(target.origin),
-        extensions=None,
-        max_size=None,
-    )
-    request = handshake.connect()
-    for name, value in target.headers:
-        request.headers[name] = value
-    return handshake, request
-
-
-def _unreachable(error: BaseException, target: Target | None = None) -> Unreachable:
-    where = "" if target is None else f"{target.shown}: "
-    status: int | None = None
-    if isinstance(error, Unreachable):
-        return error
-    if isinstance(error, InvalidStatus):
-        status = error.response.status_code
-    elif isinstance(error, _Status):
-        status = error.status
-    if status is not None:
-        hint = {
-            401: "; it wants credentials: see --header, --cookie and --token",
-            403: "; it refuses: check path, origin (--origin) and credentials",
-            404: "; check the path of the URL",
-        }.get(status, "")
-        return Unreachable(
-            "status", f"{where}the server answered the handshake with HTTP {status}{hint}", status=status
-        )
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return Unreachable(
-            "tls", f"{where}its certificate is not trusted: {error.verify_message}; see --ca, --insecure"
-        )
-    if isinstance(error, ssl.SSLError):
-        return Unreachable("tls", f"{where}TLS failed: {error.reason or error}; is it wss:// or ws://?")
-    if isinstance(error, ConnectionRefusedError):
-        return Unreachable("refused", f"{where}nobody listens there (connection refused)")
-    if isinstance(error, socket.gaierror):
-        return Unreachable("dns", f"{where}the name cannot be resolved: {error.strerror}")
-    if isinstance(error, OSError) and error.errno in (23, 24):
-        return Unreachable("descriptors", f"{where}this process has no descriptors left: raise `ulimit -n`")
-    if isinstance(error, OSError) and error.errno in (98, 99):
-        return Unreachable(
-            "address", f"{where}{error.strerror}: no free local port; add addresses with --source"
-        )
-    if isinstance(error, (EOFError, ConnectionError)):
-        return Unreachable("closed", f"{where}the server closed the connection during the handshake")
-    if isinstance(error, InvalidHandshake):
-        return Unreachable("not_websocket", f"{where}it is not a WebSocket: {error}")
-    return Unreachable("closed", f"{where}{type(error).__name__}: {error}")
 
 
 def _not_open(data: object) -> None:

@@ -40,6 +40,7 @@ class _Ear:
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def received(self, connection: Connection, messages: list[tuple[int, bytes, int, int]]) -> None:
+        """Note who got what."""
         self.first_at = self.first_at or asyncio.get_running_loop().time()
         for _, data, start, end in messages:
             found = find_mark(data, start, end)[1]
@@ -50,6 +51,7 @@ class _Ear:
         """Nothing waits here."""
 
     def closed(self, connection: Connection) -> None:
+        """End the waiting."""
         self.changed.set()
 
 

@@ -68,7 +68,9 @@ class Fleet:
         for connection in connections:
             connection.close()
         deadline = asyncio.get_running_loop().time() + timeout_s
-        while any(each.end is None for each in connections) and asyncio.get_running_loop().time() < deadline:
+        while any(each.end is None for each in connections):  # many ends, and only here
+            if asyncio.get_running_loop().time() > deadline:
+                break
             await asyncio.sleep(0.005)
         for connection in connections:
             connection.abort()
@@ -106,6 +108,7 @@ class _Greeter:
         self.done = asyncio.Event()
 
     def received(self, connection: Connection, messages: list[tuple[int, bytes, int, int]]) -> None:
+        """Ask the adapter."""
         for _, data, start, end in messages:
             if self._adapter.greeted(connection.number, data[start:end]):
                 self.done.set()
@@ -114,4 +117,5 @@ class _Greeter:
         """Nothing waits here."""
 
     def closed(self, connection: Connection) -> None:
+        """End the waiting."""
         self.done.set()

@@ -77,7 +77,9 @@ class Options:
             _within("size", 0 <= size <= MAX_SIZE, size, f"at most {MAX_SIZE} bytes")
         least = least_bytes(self.payload)
         for size in self.sizes:
-            _within("size", size >= least, size, f"at least {least} bytes: a {self.payload} message needs {least}")
+            _within(
+                "size", size >= least, size, f"at least {least} bytes: a {self.payload} message needs {least}"
+            )
         for clients in self.clients:
             _within("number of clients", 1 <= clients < MAX_SENDERS, clients, f"1 to {MAX_SENDERS - 1}")
         for rate in self.rates:
@@ -97,6 +99,6 @@ class Options:
         _within("burst ceiling", 0 <= self.max_burst <= 1_000_000, self.max_burst, "at most 1000000")
 
 
-def _within(what: str, kept: bool, value: object, expected: str) -> None:
+def _within(what: str, kept: object, value: object, expected: str) -> None:
     if not kept:
         raise UsageError(f"{what} is {value}; expected {expected}")

@@ -6,6 +6,7 @@ Nothing here computes; a value that is unknown is `None`, never zero.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import Enum
@@ -258,5 +259,5 @@ def to_json(value: object) -> object:
     if isinstance(value, (list, tuple)):
         return [to_json(each) for each in value]
     if isinstance(value, float):
-        return None if value != value or value in (float("inf"), float("-inf")) else round(value, 9)
+        return round(value, 9) if math.isfinite(value) else None
     return value

@@ -40,12 +40,15 @@ class Constant:
 
     @property
     def duration_s(self) -> float:
+        """See `Schedule`."""
         return self.count / self.rate
 
     def due_s(self, index: int) -> float:
+        """See `Schedule`."""
         return index / self.rate
 
     def due_by(self, time_s: float) -> int:
+        """See `Schedule`."""
         return _settle(self, int(time_s * self.rate) + 1 if time_s >= 0 else 0, time_s)
 
 
@@ -58,13 +61,16 @@ class Ramp:
 
     @property
     def duration_s(self) -> float:
+        """See `Schedule`."""
         return 2 * self.count / self.rate
 
     def due_s(self, index: int) -> float:
+        """See `Schedule`."""
         # index = rate * t² / (2 * duration)
         return sqrt(index * 2 * self.duration_s / self.rate)
 
     def due_by(self, time_s: float) -> int:
+        """See `Schedule`."""
         guess = int(time_s * time_s * self.rate / (2 * self.duration_s)) + 1 if time_s >= 0 else 0
         return _settle(self, guess, time_s)
 
@@ -79,12 +85,15 @@ class Burst:
 
     @property
     def duration_s(self) -> float:
+        """See `Schedule`."""
         return ceil(self.count / self.burst) * self.burst / self.rate
 
     def due_s(self, index: int) -> float:
+        """See `Schedule`."""
         return (index // self.burst) * self.burst / self.rate
 
     def due_by(self, time_s: float) -> int:
+        """See `Schedule`."""
         if time_s < 0:
             return 0
         return _settle(self, (int(time_s * self.rate / self.burst) + 1) * self.burst, time_s)
@@ -114,8 +123,10 @@ class Window:
         self._now = 0.0
 
     def due_s(self, index: int) -> float:
+        """See `Schedule`."""
         return min(self._now, self.duration_s)
 
     def due_by(self, time_s: float) -> int:
+        """See `Schedule`."""
         self._now = time_s
         return min(self._returned() + self._size, self.count)

@@ -81,7 +81,7 @@ class RateSearch:
         rate = self._next
         self.trials += 1
         if outcome is Outcome.INVALID:
-            self._told_nothing(rate, by_generator)
+            self._told_nothing(rate, by_generator=by_generator)
             return
         self._invalid_in_a_row = 0
         self._votes.setdefault(rate, []).append(outcome is Outcome.GOOD)
@@ -90,7 +90,7 @@ class RateSearch:
         self._settle()
         self._choose()
 
-    def _told_nothing(self, rate: float, by_generator: bool) -> None:
+    def _told_nothing(self, rate: float, *, by_generator: bool) -> None:
         self.invalid += 1
         self._invalid_in_a_row += 1
         if self._invalid_in_a_row < (_MAX_LATE_IN_A_ROW if by_generator else _MAX_INVALID_IN_A_ROW):
@@ -148,7 +148,8 @@ class RateSearch:
 
     def _aim(self) -> float | None:
         """Return a rate just below or above the capacity that an overload told, if it lies inside the border."""
-        assert self.good is not None and self.bad is not None, "the caller has looked"
+        assert self.good is not None, "the caller has looked"
+        assert self.bad is not None, "the caller has looked"
         if self._capacity is None:
             return None
         for factor in (1 - self._precision * 0.4, 1 + self._precision * 0.55):
@@ -159,7 +160,8 @@ class RateSearch:
         return None
 
     def _confirm_border(self) -> None:
-        assert self.good is not None and self.bad is not None, "the caller has looked"
+        assert self.good is not None, "the caller has looked"
+        assert self.bad is not None, "the caller has looked"
         for rate in (self.good, self.bad):
             if len(self._votes[rate]) < self._confirm:
                 self._next = rate

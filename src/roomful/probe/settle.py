@@ -37,6 +37,7 @@ class _Ear:
         self.heard = asyncio.Event()
 
     def received(self, connection: Connection, messages: list[tuple[int, bytes, int, int]]) -> None:
+        """Note an answer."""
         for _, data, start, end in messages:
             found = find_mark(data, start, end)[1]
             # Where answers carry no mark, any will do; a mark of a trial is what is still under way.
@@ -47,6 +48,7 @@ class _Ear:
         """Nothing waits here."""
 
     def closed(self, connection: Connection) -> None:
+        """End the waiting."""
         self.heard.set()
 
 

@@ -15,9 +15,15 @@ from roomful.probe.results import Outcome, Result, Trial
 from roomful.probe.traffic import Traffic
 from roomful.probe.units import format_bytes, format_rate, format_s
 
-__all__ = ("LiveView", "PlainView", "QuietView", "make_view", "show_verdict")
+__all__ = ("LiveView", "PlainView", "QuietView", "make_view", "say", "show_verdict")
 
 _STYLES = {Outcome.GOOD: "green", Outcome.BAD: "red", Outcome.INVALID: "yellow"}
+
+
+def say(text: str, stream: TextIO) -> None:
+    """Write a line and let it be seen at once."""
+    stream.write(text + "\n")
+    stream.flush()
 
 
 def trial_line(trial: Trial) -> str:
@@ -58,7 +64,8 @@ class PlainView(QuietView):
         self._stream = stream
 
     def trial(self, trial: Trial) -> None:
-        print(trial_line(trial), file=self._stream, flush=True)
+        """Show a line about the trial."""
+        say(trial_line(trial), self._stream)
 
 
 class LiveView(QuietView):
@@ -75,17 +82,21 @@ class LiveView(QuietView):
         self._live.start()
 
     def step(self, text: str, *, share: float) -> None:
+        """Show what begins."""
         self._step, self._share, self._share_at = text, max(share, self._share), self._clock()
 
     def traffic(self, traffic: Traffic | None) -> None:
+        """Show what is under way."""
         self._traffic = traffic
 
     def trial(self, trial: Trial) -> None:
+        """Show a line about the trial."""
         self._live.console.print(
             Text(trial_line(trial), style=_STYLES[trial.outcome], overflow="ellipsis", no_wrap=True)
         )
 
     def close(self) -> None:
+        """End the display."""
         self._live.stop()
 
     def _render(self) -> Table:
@@ -122,9 +133,9 @@ def show_verdict(result: Result, stream: TextIO) -> None:
     """Write the verdict's sentences."""
     target = result.target
     mode = f", {target['mode']}" if target.get("mode") else ""
-    print(f"\n{target.get('url', '')}{mode}", file=stream)
+    say(f"\n{target.get('url', '')}{mode}", stream)
     sentences = result.verdict.get("sentences")
     assert isinstance(sentences, list), "verdict.conclude makes it"
     for sentence in sentences:
-        print(f"  {sentence}", file=stream)
-    print(f"{result.verdict['outcome']} after {result.duration_s:.1f} s", file=stream)
+        say(f"  {sentence}", stream)
+    say(f"{result.verdict['outcome']} after {result.duration_s:.1f} s", stream)

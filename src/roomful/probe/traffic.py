@@ -295,7 +295,7 @@ class Traffic:
         for _, data, start, end in messages:
             place, found = find_mark(data, start, end)
             if found is None:
-                self._unusual(receiver, data, start, end, place, now)
+                self._unusual(receiver, data[start:end], marked=place >= 0, now=now)
                 continue
             while True:
                 if found.run != run:
@@ -323,16 +323,15 @@ class Traffic:
     def _count(self, receiver: Sender, count: int, now: float) -> None:
         receiver.arrived += count
         self.arrived += count
-        if now - self.last_arrival > self.longest_silence_s:
-            self.longest_silence_s = now - self.last_arrival
+        self.longest_silence_s = max(self.longest_silence_s, now - self.last_arrival)
         self.last_arrival = now
         if self._window and self._stopped_at is None:
             self._pump(self.now_s)
         if self.arrived >= self.expected:
             self.changed.set()
 
-    def _unusual(self, receiver: Sender, data: bytes, start: int, end: int, place: int, now: float) -> None:
-        if self.mode is Mode.ACK and place < 0:
+    def _unusual(self, receiver: Sender, data: bytes, *, marked: bool, now: float) -> None:
+        if self.mode is Mode.ACK and not marked:
             # The answers come in order, so the k-th says that the k-th message was received.
             seq = receiver.arrived
             if seq >= receiver.next:
@@ -348,7 +347,7 @@ class Traffic:
             self.last_due_us = due_us
             self._count(receiver, 1, now)
             return
-        told = self.adapter.told(data[start:end])
+        told = self.adapter.told(data)
         if told is not None:
             self.notices.extend((receiver.number, told.room, first, last) for first, last in told.ranges)
             return

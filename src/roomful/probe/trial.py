@@ -32,6 +32,17 @@ _QUIET_S = 0.25
 _MAX_PAIRS = 10_000
 
 
+@dataclass(frozen=True, slots=True)
+class _Ending:
+    """How a trial went beside its messages: our own load, and whether the server was at rest before and after."""
+
+    cpu: float
+    waiting: float | None
+    drained: bool
+    proven: bool
+    settled: bool
+
+
 @dataclass(slots=True)
 class TrialRunner:
     """Run trials on one fleet, one after the other.
@@ -100,7 +111,8 @@ class TrialRunner:
         finally:
             traffic.finish()
             self.watch(None)
-        trial = self._judged(traffic, spec, number, began_at_s, (cpu, waiting), drained, proven, settled)
+        how = _Ending(cpu, waiting, drained=drained, proven=proven, settled=settled)
+        trial = self._judged(traffic, spec, number, began_at_s, how)
         if not drained:
             # What is still under way must not meet the next trial.
             await self.fleet.close(timeout_s=0.2)
@@ -120,12 +132,13 @@ class TrialRunner:
                 if not spec.stop_early:
                     traffic.give_up()
                 break
-            if now >= schedule.duration_s and all(
-                each.closed or not each.connection.paused for each in traffic.senders
+            # What is still not offered belongs to clients that are closed.
+            if (
+                now >= schedule.duration_s
+                and traffic.due >= schedule.count
+                and all(each.closed or not each.connection.paused for each in traffic.senders)
             ):
-                # What is still not offered belongs to clients that are closed.
-                if traffic.due >= schedule.count:
-                    break
+                break
             if spec.stop_early and (
                 any(sender.closed for sender in traffic.senders)
                 or traffic.backlog_s > patience_s
@@ -209,10 +222,7 @@ class TrialRunner:
         spec: TrialSpec,
         number: int,
         began_at_s: float,
-        busy: tuple[float, float | None],
-        drained: bool,
-        proven: bool,
-        settled: bool,
+        how: _Ending,
     ) -> Trial:
         closes = []
         for sender in traffic.senders:
@@ -232,7 +242,7 @@ class TrialRunner:
         latency = traffic.tally.latency()
         until_s = min(traffic.schedule.duration_s, traffic.now_s)
         grown = growth(traffic.tally.rows, until_s=until_s) if spec.shape == "constant" else None
-        generator = _generator(traffic.lateness, *busy)
+        generator = _generator(traffic.lateness, how.cpu, how.waiting)
         outcome, goals, reasons = judge_trial(
             Measured(
                 judgement.owed,
@@ -241,8 +251,8 @@ class TrialRunner:
                 grown,
                 len(closes),
                 generator,
-                drained or bool(closes),
-                settled,
+                how.drained or bool(closes),
+                how.settled,
                 self.interrupted,
             ),
             self.goals,
@@ -269,8 +279,8 @@ class TrialRunner:
             goals=goals,
             outcome=outcome,
             reasons=reasons,
-            drained=drained,
-            proven=proven,
+            drained=how.drained,
+            proven=how.proven,
             rows=tuple(traffic.tally.rows),
             examples={
                 verdict.value: tuple(map(str, examples))

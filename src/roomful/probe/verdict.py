@@ -128,7 +128,8 @@ def _sentence_of_load(trial: Trial) -> str:
     latency = "" if trial.latency is None else f", p99 {format_s(trial.latency.p99_s)}"
     faults = ", ".join(trial.reasons) or "nothing lost or late"
     lost = "" if trial.counts.get("lost") else ", 0 lost"
-    return f"{start}: {trial.outcome.value}; {trial.intended:,} intended, {trial.arrived:,} arrived{lost}{latency}; {faults}."
+    numbers = f"{trial.intended:,} intended, {trial.arrived:,} arrived{lost}{latency}"
+    return f"{start}: {trial.outcome.value}; {numbers}; {faults}."
 
 
 def _after(result: Result) -> list[str]:

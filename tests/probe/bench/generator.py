@@ -9,6 +9,8 @@ Each round runs all three in turn, on one connection; the figure is the median o
 It needs picows besides the `probe` extra.
 """
 
+# ruff: noqa: T201  # a program prints
+
 from __future__ import annotations
 
 import argparse
@@ -22,7 +24,6 @@ from statistics import median
 
 import picows
 import websockets.asyncio.client
-
 
 from roomful.probe.adapter import PlainAdapter
 from roomful.probe.fleet import Fleet
@@ -47,7 +48,9 @@ async def serve(*, echo: bool) -> None:
             elif echo:
                 transport.send(frame.msg_type, frame.get_payload_as_memoryview())
 
-    server = await picows.ws_create_server(lambda r: Listener(), "127.0.0.1", 0, websocket_handshake_timeout=5)
+    server = await picows.ws_create_server(
+        lambda r: Listener(), "127.0.0.1", 0, websocket_handshake_timeout=5
+    )
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 
@@ -129,12 +132,12 @@ async def generator(url: str, size: int, seconds: float, *, echo: bool) -> float
     else:
         # One pump without end would not let the loop run: hand out in portions, as ticks do.
         traffic.start(delay_s=0)
-        schedule._returned = lambda: 0  # noqa: SLF001  # the bench decides what is due
-        schedule._size = 0  # noqa: SLF001  # see above
+        schedule._returned = lambda: 0
+        schedule._size = 0
         while time.perf_counter() - began < seconds:
             if not connections[0].paused:
-                schedule._size = traffic.offered + window  # noqa: SLF001  # see above
-                traffic._pump(traffic.now_s)  # noqa: SLF001  # see above
+                schedule._size = traffic.offered + window
+                traffic._pump(traffic.now_s)
                 await asyncio.sleep(0)
             else:
                 await asyncio.sleep(0.0005)

@@ -5,6 +5,8 @@
 Each run starts a new server, so that nothing of one is left for the next; borders are drawn at random.
 """
 
+# ruff: noqa: T201  # a program prints
+
 from __future__ import annotations
 
 import argparse
@@ -19,7 +21,9 @@ PLANTED = Path(__file__).parent.parent / "servers" / "planted.py"
 
 def probe(server: list[str], options: list[str]) -> dict[str, object]:
     """Start a server, probe it, return the result."""
-    with subprocess.Popen([sys.executable, str(PLANTED), *server], stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        [sys.executable, str(PLANTED), *server], stdout=subprocess.PIPE, text=True
+    ) as process:
         assert process.stdout is not None
         url = process.stdout.readline().strip()
         try:
@@ -41,24 +45,34 @@ def main() -> None:
     for seed in range(runs):
         chance = random.Random(seed)
         limit = round(10 ** chance.uniform(3.2, 7))
-        found = probe(["--max-size", str(limit)], ["--max-burst", "0", "--time", "12", "--clients", "1", "--size", "128"])
+        found = probe(
+            ["--max-size", str(limit)],
+            ["--max-burst", "0", "--time", "12", "--clients", "1", "--size", "128"],
+        )
         good = found["cliffs"][0]["good"]  # type: ignore[index]  # JSON
         kept["size"] += good == limit
         print(f"size: planted {limit}, found {good}", flush=True)
 
         queue = round(10 ** chance.uniform(0.5, 3.3))
-        found = probe(["--queue", str(queue)], ["--max-size", "0", "--time", "75", "--clients", "1", "--size", "128"])
+        found = probe(
+            ["--queue", str(queue)], ["--max-size", "0", "--time", "75", "--clients", "1", "--size", "128"]
+        )
         good = found["cliffs"][0]["good"]  # type: ignore[index]  # JSON
         # The planted server works only after a pause, so each of some twenty trials takes about a second.
         kept["burst"] += good == queue
         print(f"burst: planted {queue}, found {good}", flush=True)
 
         capacity = round(10 ** chance.uniform(1.7, 3.6))
-        found = probe(["--capacity", str(capacity)], [*none, "--clients", str(chance.choice([1, 5])), "--time", "20"])
+        found = probe(
+            ["--capacity", str(capacity)], [*none, "--clients", str(chance.choice([1, 5])), "--time", "20"]
+        )
         cell = found["cells"][0]  # type: ignore[index]  # JSON
         good = cell["good_rate"] or 0
         kept["rate"] += abs(good / capacity - 1) <= 0.05
-        print(f"rate: planted {capacity}, found {good:.1f} ({good / capacity - 1:+.1%}), {cell['kind']}", flush=True)
+        print(
+            f"rate: planted {capacity}, found {good:.1f} ({good / capacity - 1:+.1%}), {cell['kind']}",
+            flush=True,
+        )
 
         found = probe([], ["--quick"])
         lost = sum(trial["counts"]["lost"] for trial in found["trials"])  # type: ignore[attr-defined,index]  # JSON

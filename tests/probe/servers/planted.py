@@ -3,6 +3,8 @@
 `python tests/probe/servers/planted.py --max-size 5000` prints its port and serves until it is terminated.
 """
 
+# ruff: noqa: T201  # a program prints
+
 from __future__ import annotations
 
 import argparse
@@ -107,7 +109,7 @@ class _Server:
     async def work(self, connection: ServerConnection, queue: asyncio.Queue[str | bytes]) -> None:
         while True:
             # It begins when a burst has been taken in as a whole, so that the queue's size alone decides.
-            while queue.empty() or not await self.quiet(queue):
+            while queue.empty() or not await self.quiet(queue):  # noqa: ASYNC110  # it waits for quiet, no event
                 await asyncio.sleep(self.planted.work_s / 4)
             while not queue.empty():
                 await connection.send(queue.get_nowait())

@@ -12,6 +12,7 @@ from roomful.probe.arguments import Arguments
 from roomful.probe.buffers.experiment import BufferRun, MachineLimits, fill_and_read, read_limits
 from roomful.probe.buffers.through_server import ask_server
 from roomful.probe.errors import ExitCode, ProbeError, Unmeasurable
+from roomful.probe.terminal import say
 from roomful.probe.units import format_bytes
 
 __all__ = ("run_buffers",)
@@ -23,11 +24,9 @@ _SHOWN_ROWS = 6
 
 async def run_buffers(arguments: Arguments) -> int:
     """Run all of it; return 0 when nothing was lost, 1 when something was, 4 when it could not be seen."""
-    if sys.platform != "linux":
-        raise Unmeasurable("the experiment reads Linux's socket counters; this is another system")
     limits = read_limits()
     out = sys.stderr if arguments.json_path == "-" else sys.stdout
-    print(_limits_text(limits), file=out, flush=True)
+    say(_limits_text(limits), out)
     runs = []
     for title, size, warm_up in (
         ("buffers tuned by the kernel, a reader that stops", None, True),
@@ -36,15 +35,15 @@ async def run_buffers(arguments: Arguments) -> int:
     ):
         run = await asyncio.to_thread(fill_and_read, size, warm_up=warm_up)
         runs.append({"title": title, **asdict(run)})
-        print(_run_text(title, run), file=out, flush=True)
+        say(_run_text(title, run), out)
     server: dict[str, object] | None = None
     reason: str | None = None
     try:
         server = await ask_server()
-        print(_server_text(server), file=out, flush=True)
+        say(_server_text(server), out)
     except ProbeError as error:
         reason = f"the experiment with FastAPI was left out: {error}"
-        print(reason, file=out)
+        say(reason, out)
     lost = [run for run in runs if not run["intact"]]
     counts = server["counts"] if server else {}
     assert isinstance(counts, dict), "ask_server makes it"
@@ -55,7 +54,7 @@ async def run_buffers(arguments: Arguments) -> int:
         if not lost and not faults
         else "Something was lost: see the samples."
     )
-    print(f"\n{answer}", file=out)
+    say(f"\n{answer}", out)
     result = {
         "schema": _SCHEMA,
         "limits": asdict(limits),
@@ -66,22 +65,29 @@ async def run_buffers(arguments: Arguments) -> int:
         "exit_code": int(code),
     }
     if arguments.json_path == "-":
-        print(json.dumps(result))
+        say(json.dumps(result), sys.stdout)
     elif arguments.json_path:
         try:
-            Path(arguments.json_path).write_text(json.dumps(result) + "\n")
+            # The experiment is over: nothing runs in this loop that a write could hold up.
+            Path(arguments.json_path).write_text(json.dumps(result) + "\n")  # noqa: ASYNC240  # see above
         except OSError as error:
-            raise Unmeasurable(f"the result cannot be written to {arguments.json_path}: {error.strerror}") from error
+            raise Unmeasurable(
+                f"the result cannot be written to {arguments.json_path}: {error.strerror}"
+            ) from error
     return int(code)
 
 
 def _limits_text(limits: MachineLimits) -> str:
     lines = ["This machine:"]
     if limits.rmem_max is not None:
-        lines.append(f"  net.core.rmem_max      {limits.rmem_max:,}  (bounds only what a program asks for itself)")
+        lines.append(
+            f"  net.core.rmem_max      {limits.rmem_max:,}  (bounds only what a program asks for itself)"
+        )
     if limits.tcp_rmem is not None:
         least, start, most = limits.tcp_rmem
-        lines.append(f"  net.ipv4.tcp_rmem      {least:,} {start:,} {most:,}  (least, start, most of the kernel's tuning)")
+        lines.append(
+            f"  net.ipv4.tcp_rmem      {least:,} {start:,} {most:,}  (least, start, most of the kernel's tuning)"
+        )
     if limits.tcp_wmem is not None:
         lines.append("  net.ipv4.tcp_wmem      " + " ".join(f"{value:,}" for value in limits.tcp_wmem))
     return "\n".join(lines)

@@ -6,6 +6,7 @@ kernel and what is shown.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import socket
 import struct
@@ -113,94 +114,120 @@ def fill_and_read(receive_buffer: int | None, *, warm_up: bool) -> BufferRun:
     before = _counters()
     sender, receiver = _pair(receive_buffer)
     with sender, receiver:
-        began = time.monotonic()
-        sent_hash, came_hash = hashlib.blake2b(), hashlib.blake2b()
-        number = 0
-
-        def chunk() -> bytes:
-            nonlocal number
-            number += 1
-            return struct.pack(">Q", number) * (_CHUNK // 8)
-
-        def note() -> None:
-            sample: dict[str, object] = {"t_s": round(time.monotonic() - began, 4), "sent": run.sent}
-            with suppress(OSError):
-                info = tcp_info(sender)
-                sample |= {name: info.get(name) for name in ("snd_wnd", "notsent_bytes", "unacked", "rwnd_limited_us")}
-                sample["send_queue"] = _queue(sender, _SIOCOUTQ)
-                sample["receive_queue"] = _queue(receiver, _SIOCINQ)
-                theirs = tcp_info(receiver)
-                sample |= {"rcvbuf": theirs.get("sk_rcvbuf"), "rmem_alloc": theirs.get("sk_rmem_alloc")}
-                sample["drops"] = theirs.get("sk_drops")
-            run.samples.append(sample)
-
         first = receiver.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+        filling = _Filling(run, sender, receiver)
         if warm_up:
-            for _ in range(_TO_READ_ON // _CHUNK):
-                data = chunk()
-                sender.sendall(data)
-                run.sent += len(data)
-                sent_hash.update(data)
-                left = len(data)
-                while left:
-                    part = receiver.recv(left)
-                    came_hash.update(part)
-                    run.received += len(part)
-                    left -= len(part)
-            note()
-        # Nobody reads from here on.
+            filling.read_along()
+        filling.fill()
+        run.granted = (first, receiver.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF))
+        filling.read_on()
+    after = _counters()
+    run.counters = {
+        name: after[name] - before.get(name, 0)
+        for name in _COUNTERS
+        if after.get(name, 0) != before.get(name, 0)
+    }
+    return run
+
+
+class _Filling:
+    """The three parts of a filling: reading along, not reading, reading on."""
+
+    def __init__(self, run: BufferRun, sender: socket.socket, receiver: socket.socket) -> None:
+        self._run = run
+        self._sender = sender
+        self._receiver = receiver
+        self._began = time.monotonic()
+        self._sent_hash, self._came_hash = hashlib.blake2b(), hashlib.blake2b()
+        self._number = 0
+        self._pending = b""
+
+    def read_along(self) -> None:
+        """Read each chunk as it comes."""
+        for _ in range(_TO_READ_ON // _CHUNK):
+            data = self._chunk()
+            self._sender.sendall(data)
+            self._count_sent(data)
+            left = len(data)
+            while left:
+                left -= self._read(left)
+        self._note()
+
+    def fill(self) -> None:
+        """Send while nobody reads, until the kernel has taken nothing for a while."""
+        run = self._run
         start = run.sent
-        sender.setblocking(False)
-        pending = b""
+        self._sender.setblocking(False)
         stalled: float | None = None
         next_note = 0.0
         while run.sent - start < _MOST_BYTES:
-            if not pending:
-                pending = chunk()
-            try:
-                taken = sender.send(pending)
-                sent_hash.update(pending[:taken])
-                run.sent += taken
-                pending = pending[taken:]
+            if self._send():
                 stalled = None
-            except BlockingIOError:
+            else:
                 stalled = stalled or time.monotonic()
                 if time.monotonic() - stalled > _STALLED_S:
                     break
                 time.sleep(0.005)
             if time.monotonic() >= next_note:
-                note()
+                self._note()
                 next_note = time.monotonic() + 0.02
         run.taken = run.sent - start
         run.waited_s = time.monotonic() - stalled if stalled else 0.0
-        note()
-        # It reads on; what the sender still had goes out, and then the end.
-        last = receiver.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
-        receiver.settimeout(5.0)
-        rest = pending
+        self._note()
+
+    def read_on(self) -> None:
+        """Read to the end; what the sender still had goes out meanwhile."""
+        self._receiver.settimeout(5.0)
+        ended = False
         while True:
-            if rest is not None:
-                with suppress(BlockingIOError):
-                    taken = sender.send(rest) if rest else 0
-                    sent_hash.update(rest[:taken])
-                    run.sent += taken
-                    rest = rest[taken:]
-                if not rest:
-                    sender.shutdown(socket.SHUT_WR)
-                    rest = None  # type: ignore[assignment]  # all is sent
-            part = receiver.recv(1 << 20)
-            if not part:
+            if not ended and (not self._pending or self._send()) and not self._pending:
+                self._sender.shutdown(socket.SHUT_WR)
+                ended = True
+            if not self._read(1 << 20):
                 break
-            came_hash.update(part)
-            run.received += len(part)
-        note()
-        run.granted = (first, last)
-        run.intact = run.received == run.sent and came_hash.digest() == sent_hash.digest()
-    after = _counters()
-    run.counters = {
-        name: after[name] - before.get(name, 0) for name in _COUNTERS if after.get(name, 0) != before.get(name, 0)
-    }
-    return run
+        self._note()
+        run = self._run
+        run.intact = run.received == run.sent and self._came_hash.digest() == self._sent_hash.digest()
+
+    def _send(self) -> bool:
+        """Send what the kernel takes; return whether it took anything."""
+        self._pending = self._pending or self._chunk()
+        try:
+            taken = self._sender.send(self._pending)
+        except BlockingIOError:
+            return False
+        self._count_sent(self._pending[:taken])
+        self._pending = self._pending[taken:]
+        return True
+
+    def _read(self, most: int) -> int:
+        part = self._receiver.recv(most)
+        self._came_hash.update(part)
+        self._run.received += len(part)
+        return len(part)
+
+    def _count_sent(self, data: bytes) -> None:
+        self._sent_hash.update(data)
+        self._run.sent += len(data)
+
+    def _chunk(self) -> bytes:
+        self._number += 1
+        return struct.pack(">Q", self._number) * (_CHUNK // 8)
+
+    def _note(self) -> None:
+        now = time.monotonic() - self._began
+        sample: dict[str, object] = {"t_s": round(now, 4), "sent": self._run.sent}
+        with suppress(OSError):
+            info = tcp_info(self._sender)
+            sample |= {
+                name: info.get(name) for name in ("snd_wnd", "notsent_bytes", "unacked", "rwnd_limited_us")
+            }
+            sample["send_queue"] = _queue(self._sender, _SIOCOUTQ)
+            sample["receive_queue"] = _queue(self._receiver, _SIOCINQ)
+            theirs = tcp_info(self._receiver)
+            sample |= {"rcvbuf": theirs.get("sk_rcvbuf"), "rmem_alloc": theirs.get("sk_rmem_alloc")}
+            sample["drops"] = theirs.get("sk_drops")
+        self._run.samples.append(sample)
 
 
 def _pair(receive_buffer: int | None) -> tuple[socket.socket, socket.socket]:
@@ -216,8 +243,6 @@ def _pair(receive_buffer: int | None) -> tuple[socket.socket, socket.socket]:
 
 
 def _queue(sock: socket.socket, request: int) -> int:
-    import fcntl  # Linux only, like the rest of this experiment
-
     return int(struct.unpack("i", fcntl.ioctl(sock.fileno(), request, b"\0" * 4))[0])
 
 

@@ -13,8 +13,9 @@ __all__ = ("main",)
 
 def main(pause_s: float) -> None:
     """Serve until stopped."""
-    import uvicorn  # not among the probe's dependencies: only this experiment needs it
-    from fastapi import FastAPI, WebSocket, WebSocketDisconnect  # likewise
+    # Not among the probe's dependencies: only this experiment needs them, in a process of its own.
+    import uvicorn  # noqa: PLC0415  # see above
+    from fastapi import FastAPI, WebSocket, WebSocketDisconnect  # noqa: PLC0415  # see above
 
     app = FastAPI()
     connected_clients: set[WebSocket] = set()

@@ -8,7 +8,6 @@ from contextlib import suppress
 
 from roomful.probe.adapter import PlainAdapter
 from roomful.probe.child import Child
-from roomful.probe.errors import ProbeError
 from roomful.probe.evidence.tcp_info import tcp_info
 from roomful.probe.fleet import Fleet
 from roomful.probe.payloads import make_recipe
@@ -63,7 +62,10 @@ async def ask_server() -> dict[str, object]:
                     "offered": traffic.offered,
                     "arrived": traffic.arrived,
                     "unsent_bytes": connections[0].unsent,
-                    **{name: info.get(name) for name in ("snd_wnd", "notsent_bytes", "unacked", "rwnd_limited_us")},
+                    **{
+                        name: info.get(name)
+                        for name in ("snd_wnd", "notsent_bytes", "unacked", "rwnd_limited_us")
+                    },
                 }
             )
             if traffic.arrived == 0:
@@ -79,8 +81,6 @@ async def ask_server() -> dict[str, object]:
             "counts": {verdict.value: count for verdict, count in judgement.counts.items()},
             "samples": samples,
         }
-    except ProbeError:
-        raise
     finally:
         if fleet is not None:
             await fleet.close()

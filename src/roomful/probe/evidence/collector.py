@@ -154,7 +154,7 @@ class Evidence:
 
     def _read(self, number: int) -> None:
         for source in self._sources:
-            if number >= 0 and number % source.every or self._failures.get(source.name, 0) >= _MAX_FAILURES:
+            if (number >= 0 and number % source.every) or self._failures.get(source.name, 0) >= _MAX_FAILURES:
                 continue
             t_s = self._clock()
             try:
@@ -190,7 +190,10 @@ class Evidence:
                 if sock is None:
                     continue
                 try:
-                    seen: dict[str, object] = {"client": sender.number, "unsent_bytes": sender.connection.unsent}
+                    seen: dict[str, object] = {
+                        "client": sender.number,
+                        "unsent_bytes": sender.connection.unsent,
+                    }
                     self._keep("tcp_info", self._clock(), seen | tcp_info(sock))
                 except OSError as error:
                     self._fail("tcp_info", error)
@@ -203,7 +206,9 @@ class Evidence:
             self._unavailable["ping"] = f"no control connection: {error}"
             return
         while True:
-            await asyncio.gather(*(self._ping_one(each) for each in self._controls), asyncio.sleep(INTERVAL_S))
+            await asyncio.gather(
+                *(self._ping_one(each) for each in self._controls), asyncio.sleep(INTERVAL_S)
+            )
 
     async def _ping_one(self, connection: Connection) -> None:
         if connection.end is not None:
@@ -244,7 +249,7 @@ class Evidence:
             port = sock.getsockname()[1]
             for pid in self._processes.pids:
                 for each in psutil.Process(pid).net_connections("tcp"):
-                    if each.raddr and each.raddr.port == port:
+                    if getattr(each.raddr, "port", None) == port:
                         return pid
         return None
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
-from typing import Final, Protocol
+from typing import ClassVar, Final, Protocol
 
 import psutil
 
@@ -63,7 +64,9 @@ class NetCounters:
         if self._first is None:
             self._first = now
         first = self._first
-        return {name: value - first.get(name, 0) for name, value in now.items() if value != first.get(name, 0)}
+        return {
+            name: value - first.get(name, 0) for name, value in now.items() if value != first.get(name, 0)
+        }
 
 
 class Pressure:
@@ -114,7 +117,7 @@ class SocketMemory:
             raise OSError("ss is not installed (package iproute2)")
         port = self._port
         command = ["ss", "-tmnHO", f"( sport = :{port} or dport = :{port} )"]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)  # noqa: S603  # no shell; the port is a number
         if done.returncode:
             raise OSError(f"ss failed: {done.stderr.strip()[:200]}")
         sockets = parse_skmem(done.stdout)
@@ -186,7 +189,9 @@ class Processes:
             if pid in self.commands:
                 continue
             try:
-                command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                command = (
+                    Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                )
                 self.commands[pid] = command.strip()[:200]
                 self.limits[pid] = parse_limits(Path(f"/proc/{pid}/limits").read_text())
             except OSError:
@@ -204,10 +209,10 @@ class Processes:
             "rss_bytes": int(stat["rss_pages"]) * _PAGE,
             "major_faults": stat["major_faults"],
         }
-        optional = {
+        optional: dict[str, Callable[[], object]] = {
             # A process of another user shows less; what is missing is `None`.
             "run_delay_s": lambda: int((base / "schedstat").read_text().split()[1]) / 1e9,
-            "descriptors": lambda: len(os.listdir(base / "fd")),
+            "descriptors": lambda: sum(1 for _ in (base / "fd").iterdir()),
             "wchan": lambda: (base / "wchan").read_text() or None,
             "switches": lambda: _switches((base / "status").read_text()),
         }
@@ -229,7 +234,7 @@ class Cgroup:
 
     _V2 = ("cpu.stat", "memory.events", "memory.stat", "pids.events")
     _V2_VALUES = ("cpu.max", "memory.current", "memory.max", "memory.high", "pids.current", "pids.max")
-    _V1 = {
+    _V1: ClassVar = {
         "cpu": ("cpu.stat", "cpu.cfs_quota_us", "cpu.cfs_period_us"),
         "memory": ("memory.usage_in_bytes", "memory.limit_in_bytes", "memory.failcnt", "memory.oom_control"),
         "pids": ("pids.current", "pids.max"),
@@ -275,7 +280,7 @@ def _listener(port: int) -> int | None:
         pids = {
             each.pid
             for each in psutil.net_connections("tcp")
-            if each.status == psutil.CONN_LISTEN and each.laddr.port == port and each.pid
+            if each.status == psutil.CONN_LISTEN and each.laddr and each.laddr.port == port and each.pid
         }
     except psutil.Error:
         return None

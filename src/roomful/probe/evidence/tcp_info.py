@@ -12,13 +12,28 @@ _TCP_INFO: Final = 11
 _SO_MEMINFO: Final = 55
 # struct tcp_info, include/uapi/linux/tcp.h; fields were only ever added at the end, so a shorter answer is older.
 _FIELDS: Final = (
-    *(("B", name) for name in ("state", "ca_state", "retransmits", "probes", "backoff", "options", "wscale", "app")),
-    *(("I", name) for name in ("rto_us", "ato_us", "snd_mss", "rcv_mss", "unacked", "sacked", "lost", "retrans")),
-    *(("I", name) for name in ("fackets", "last_data_sent", "last_ack_sent", "last_data_recv", "last_ack_recv")),
-    *(("I", name) for name in ("pmtu", "rcv_ssthresh", "rtt_us", "rttvar_us", "snd_ssthresh", "snd_cwnd", "advmss")),
+    *(
+        ("B", name)
+        for name in ("state", "ca_state", "retransmits", "probes", "backoff", "options", "wscale", "app")
+    ),
+    *(
+        ("I", name)
+        for name in ("rto_us", "ato_us", "snd_mss", "rcv_mss", "unacked", "sacked", "lost", "retrans")
+    ),
+    *(
+        ("I", name)
+        for name in ("fackets", "last_data_sent", "last_ack_sent", "last_data_recv", "last_ack_recv")
+    ),
+    *(
+        ("I", name)
+        for name in ("pmtu", "rcv_ssthresh", "rtt_us", "rttvar_us", "snd_ssthresh", "snd_cwnd", "advmss")
+    ),
     *(("I", name) for name in ("reordering", "rcv_rtt_us", "rcv_space", "total_retrans")),
     *(("Q", name) for name in ("pacing_rate", "max_pacing_rate", "bytes_acked", "bytes_received")),
-    *(("I", name) for name in ("segs_out", "segs_in", "notsent_bytes", "min_rtt_us", "data_segs_in", "data_segs_out")),
+    *(
+        ("I", name)
+        for name in ("segs_out", "segs_in", "notsent_bytes", "min_rtt_us", "data_segs_in", "data_segs_out")
+    ),
     *(("Q", name) for name in ("delivery_rate", "busy_time_us", "rwnd_limited_us", "sndbuf_limited_us")),
     *(("I", name) for name in ("delivered", "delivered_ce")),
     *(("Q", name) for name in ("bytes_sent", "bytes_retrans")),
@@ -45,7 +60,17 @@ _KEPT: Final = frozenset(
         "probes",
     )
 )
-_MEMORY: Final = ("rmem_alloc", "rcvbuf", "wmem_alloc", "sndbuf", "fwd_alloc", "wmem_queued", "optmem", "backlog", "drops")
+_MEMORY: Final = (
+    "rmem_alloc",
+    "rcvbuf",
+    "wmem_alloc",
+    "sndbuf",
+    "fwd_alloc",
+    "wmem_queued",
+    "optmem",
+    "backlog",
+    "drops",
+)
 
 
 def parse_tcp_info(data: bytes) -> dict[str, int]:
