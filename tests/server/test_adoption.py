@@ -309,6 +309,43 @@ async def test_close_while_reading_is_stopped_still_hears_the_answer() -> None:
     assert peer.messages == ["1"]
 
 
+async def test_peer_cannot_stop_what_is_closing() -> None:
+    """The client's answer must be seen."""
+    peer = FakePeer()
+    app = Adopting(peer)
+    async with serve(app) as served:
+        client = await RawClient.open(served)
+        wire = await app.until_adopted()
+        wire.close(4000, "")
+        wire.stop_reading()
+        assert await client.close_code() == 4000
+        client.send(masked("close", b"\x0f\xa0"))
+        assert await peer.until_lost() == (4000, "")
+
+
+async def test_peer_may_abort_or_close_inside_received() -> None:
+    """What came behind that message is not delivered."""
+
+    class Peer(FakePeer):
+        def received(self, message: str | bytes) -> None:
+            super().received(message)
+            assert self.wire is not None
+            if message == "abort":
+                self.wire.abort()
+            else:
+                self.wire.close(4000, "")
+
+    for word, code in (("abort", 1006), ("close", 4000)):
+        peer = Peer()
+        async with serve(Adopting(peer)) as served:
+            client = await RawClient.open(served)
+            client.send(
+                masked("text", word.encode()) + masked("text", b"late") + masked("close", b"\x0f\xa0")
+            )
+            assert (await peer.until_lost())[0] == code
+        assert peer.messages == [word]
+
+
 async def test_client_that_never_answers_a_close_is_aborted_in_time() -> None:
     peer = FakePeer()
     app = Adopting(peer)

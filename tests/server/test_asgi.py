@@ -230,6 +230,39 @@ async def test_answering_after_the_client_has_gone_is_an_os_error() -> None:
     assert isinstance(app.error, ClientDisconnected)
 
 
+async def test_refusing_after_the_client_has_gone_is_an_os_error() -> None:
+    class App(Recording):
+        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+            await send(START)
+            await super().__call__(scope, receive, send)
+
+        async def after(self, receive: Receive, send: Send) -> None:
+            body = {"type": "websocket.http.response.body", "body": b"x"}
+            await send({**body, "more_body": True})
+            await send(body)
+
+    app = App(accept=False)
+    async with serve(app) as served:
+        client = await RawClient.dial(served)
+        client.send(upgrade_request())
+        await client.leave()
+        await app.until_done()
+    assert isinstance(app.error, ClientDisconnected)
+
+
+async def test_application_that_fails_after_its_close_changes_nothing() -> None:
+    async with serve(run_messages(ACCEPT, {**CLOSE, "code": 4000}, ACCEPT)) as served:
+        client = await RawClient.open(served)
+        assert await client.close_code() == 4000
+
+
+async def test_send_of_nothing_sends_nothing() -> None:
+    """As in uvicorn; ASGI asks for text or bytes."""
+    async with serve(run_messages(ACCEPT, {"type": "websocket.send"})) as served:
+        client = await RawClient.open(served)
+        assert await client.frame() == (0x88, b"\x03\xe8")
+
+
 async def test_after_its_own_close_an_application_receives_the_disconnect() -> None:
     received: list[Any] = []
 

@@ -98,10 +98,14 @@ class SocketWire(asyncio.Protocol):
         return self._transport.get_write_buffer_size()
 
     def stop_reading(self) -> None:
-        """Take no more from the socket; frames that have come already wait unread."""
-        self._stopped = True
-        self._ordinary = False
-        self._hold()
+        """Take no more from the socket; frames that have come already wait unread.
+
+        Once it is closing it does nothing: the client's answer or its end must still be seen.
+        """
+        if self._state <= State.OPEN:
+            self._stopped = True
+            self._ordinary = False
+            self._hold()
 
     def start_reading(self) -> None:
         """Read on, in a later pass of the loop."""
@@ -270,6 +274,8 @@ class SocketWire(asyncio.Protocol):
     def _handle(self, event: Event) -> None:
         if isinstance(event, (str, bytes)):
             if self._state is State.OPEN:
+                # What the peer answers at once must not overtake the pongs of earlier pings.
+                self._flush_pongs()
                 self._peer.received(event)
         elif isinstance(event, Ping):
             self._answer(event.payload)
