@@ -47,7 +47,7 @@ def test_reader_joins_fragments_around_control_frames() -> None:
 @pytest.mark.parametrize(
     ("stream", "code"),
     [
-        (Frame(Opcode.TEXT, b"x").serialize(mask=True), 1002),
+        (b"\x81\x81mask\x15", 1002),
         (b"\xc1\x01x", 1002),
         (b"\x83\x00", 1002),
         (wire(BINARY, bytes(200)), 1009),
