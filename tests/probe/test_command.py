@@ -202,6 +202,26 @@ def test_interrupt_leaves_a_valid_partial_result(
     assert len(found["trials"]) >= 3  # type: ignore[arg-type]  # a list
 
 
+def test_interrupt_keeps_what_a_long_load_has_measured(
+    planted: Planted, tmp_path: Path, result: Callable[[], dict[str, object]]
+) -> None:
+    """The trial under way ends, and says that it was interrupted."""
+    options = ("--rate", "200", "--duration", "5min", "--plain", "--json", str(tmp_path / "result.json"))
+    command = [sys.executable, "-m", "roomful.probe", planted(), *options]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
+        assert process.stderr is not None
+        process.stderr.readline()
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(1)
+        os.kill(process.pid, signal.SIGINT)
+        process.stderr.read()
+        code = process.wait(20)
+    load = result()["trials"][-1]  # type: ignore[index]  # a list
+    assert (code, load["outcome"], load["reasons"][0]) == (4, "invalid", "interrupted")
+    assert load["counts"]["delivered"] > 20
+    assert load["counts"]["lost"] == 0
+
+
 def test_run_starts_and_stops_the_server(tmp_path: Path, result: Callable[[], dict[str, object]]) -> None:
     """It finds the port, sees inside, and leaves no process behind."""
     server = Path(__file__).parent / "servers" / "planted.py"

@@ -62,6 +62,13 @@ def test_a_busy_generator_is_not_the_servers_fault() -> None:
     assert outcome(replace(FINE, generator=busy, growth=0.5))[0] is Outcome.INVALID
 
 
+def test_a_busy_machine_is_not_the_servers_fault() -> None:
+    """Who waits for a core a third of the time cannot blame a server on the same machine."""
+    starved = replace(ON_TIME, cpu=0.1, waiting=0.35)
+    assert outcome(replace(FINE, generator=starved))[0] is Outcome.GOOD
+    assert outcome(replace(FINE, generator=starved, growth=0.5))[0] is Outcome.INVALID
+
+
 def test_growth_of_an_overloaded_queue_is_its_overload() -> None:
     """At 10 % above capacity each second adds 91 ms."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -164,3 +165,15 @@ async def test_interrupting_ends_a_trial_at_once() -> None:
         runs.interrupted = True
         trial = await task
     assert (trial.outcome, trial.reasons[0]) == (Outcome.INVALID, "interrupted")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere only 127.0.0.1 is local")
+async def test_clients_connect_from_several_addresses_in_turn() -> None:
+    """One address has about 28,000 ports."""
+    async with serving(Planted()) as url:
+        sources = ("127.0.0.2", "127.0.0.3")
+        fleet = Fleet(Target(url, sources=sources), PlainAdapter(), max_bytes=1 << 20)
+        connections = await fleet.open(4)
+        sockets = [connection.socket for connection in connections]
+        assert [sock.getsockname()[0] for sock in sockets if sock] == [*sources, *sources]
+        await fleet.close()

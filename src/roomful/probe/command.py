@@ -12,10 +12,11 @@ import os
 import platform
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
 from roomful.probe.arguments import Arguments, parse
 from roomful.probe.child import Child
@@ -27,6 +28,8 @@ from roomful.probe.target import check_allowed
 from roomful.probe.terminal import make_view, say, show_verdict
 
 __all__ = ("add_parser", "main", "run")
+
+_T = TypeVar("_T")
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -76,16 +79,35 @@ async def _probe(arguments: Arguments) -> int:
             if options.target.url:
                 check_allowed(options.target, allowed=False)
             child = await Child.start(arguments.command)
-            url = options.target.url or await child.find_url(
-                arguments.path, timeout_s=arguments.start_timeout_s
-            )
-            if options.target.url:
-                await child.wait_listening(options.target, timeout_s=arguments.start_timeout_s)
+            url = await _unless(stop, _url_of(child, arguments))
             options = replace(options, target=replace(options.target, url=url), pid=child.pid, stacks=True)
         return await _run(arguments, options, child, stop)
     finally:
         if child is not None:
             await child.stop()
+
+
+async def _url_of(child: Child, arguments: Arguments) -> str:
+    """Wait until the child listens; return its URL."""
+    target = arguments.options.target
+    if not target.url:
+        return await child.find_url(arguments.path, timeout_s=arguments.start_timeout_s)
+    await child.wait_listening(target, timeout_s=arguments.start_timeout_s)
+    return target.url
+
+
+async def _unless(stop: asyncio.Event, waiting: Coroutine[None, None, _T]) -> _T:
+    """Wait for something, unless the command is stopped first."""
+    task = asyncio.ensure_future(waiting)
+    stopper = asyncio.ensure_future(stop.wait())
+    try:
+        await asyncio.wait((task, stopper), return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise Unmeasurable("stopped before anything was measured")
+        return task.result()
+    finally:
+        task.cancel()
+        stopper.cancel()
 
 
 async def _run(arguments: Arguments, options: Options, child: Child | None, stop: asyncio.Event) -> int:

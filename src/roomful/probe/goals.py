@@ -19,6 +19,8 @@ __all__ = ("Goals", "Measured", "judge_trial")
 _WRONG = ("duplicate", "reordered", "corrupted", "phantom", "told")
 _BUSY = 0.9
 """From this share of one core on, this process may be what is slow."""
+_STARVED = 0.3
+"""From this share of the time on, the machine is busy with other things; so it may be for a server that is on it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,10 +128,11 @@ def _invalid(measured: Measured, goals: Goals, *, failed: bool) -> str | None:
     generator = measured.generator
     if generator.late_p99_s > goals.late_limit_s:
         return f"generator late: p99 {format_s(generator.late_p99_s)}, allowed {format_s(goals.late_limit_s)}"
-    if failed and generator.cpu + (generator.waiting or 0.0) > _BUSY:
-        return (
-            f"generator busy: {generator.cpu + (generator.waiting or 0.0):.0%} of a core used or waited for"
-        )
+    waiting = generator.waiting or 0.0
+    if failed and generator.cpu + waiting > _BUSY:
+        return f"generator busy: {generator.cpu + waiting:.0%} of a core used or waited for"
+    if failed and waiting > _STARVED:
+        return f"generator starved: {waiting:.0%} of the time it waited for a core"
     return None
 
 

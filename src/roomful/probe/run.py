@@ -33,6 +33,7 @@ __all__ = ("ProbeRun", "View")
 _BASELINE_RATE = 40.0
 _BASELINE_S = 0.5
 _SMALL = 128
+_INTERRUPT_S = 2.0
 _LEAST_MESSAGES = 24
 _LEAST_TRIAL_S, _MOST_TRIAL_S = 0.5, 4.0
 # Where WebSocket servers set their limit: 64 KiB, 1 MiB (websockets, Tornado's is 10 MiB), 4 MiB (aiohttp),
@@ -74,10 +75,19 @@ class ProbeRun:
         self._fleet = Fleet(options.target, self._adapter, max_bytes=max(64 << 20, 4 * max(options.sizes)))
         self._evidence = Evidence(options, clock)
         self._settler = Settler(self._evidence, self._fleet, binary=options.payload != "text")
+        # What is under way when a search's time is over may take so much longer.
+        budget_s = options.budget_s if not options.rates else math.inf
         self._runner = TrialRunner(
-            self._fleet, Mode.ECHO, self._adapter, options.goals, clock, watch=self._watch
+            self._fleet,
+            Mode.ECHO,
+            self._adapter,
+            options.goals,
+            clock,
+            drain_s=min(10.0, budget_s * 0.15),
+            canary_s=min(5.0, budget_s * 0.1),
+            watch=self._watch,
         )
-        self._capacity: float | None = None
+        self._most_trial_s = min(_MOST_TRIAL_S, budget_s / 10)
 
     async def run(self) -> None:
         """Do it all.
@@ -108,6 +118,10 @@ class ProbeRun:
             await self._fleet.close(timeout_s=0.3)
             self.result.duration_s = round(self._clock(), 3)
             conclude(self.result, options)
+
+    def interrupt(self) -> None:
+        """End the trial that is under way, and the run with it; what the trial has measured is kept."""
+        self._runner.interrupted = True
 
     # parts
 
@@ -270,7 +284,7 @@ class ProbeRun:
         bad: Trial | None = None
         trial_s = min(max((until - self._clock()) / 12, _LEAST_TRIAL_S), 1.5)
         while (rate := search.next) is not None and self._clock() < until:
-            seconds = min(max(trial_s, _LEAST_MESSAGES / rate), _MOST_TRIAL_S)
+            seconds = min(max(trial_s, _LEAST_MESSAGES / rate), self._most_trial_s)
             count = max(int(rate * seconds), 4)
             self._step(f"{size} bytes from {clients}: {rate:,.4g}/s")
             trial = await self._trial(TrialSpec("rate", options.payload, size, rate, clients, count))
@@ -313,6 +327,8 @@ class ProbeRun:
         trial = await self._runner.run(spec, len(self.result.trials), settled=settled)
         self.result.trials.append(trial)
         self._view.trial(trial)
+        if self._runner.interrupted:
+            raise asyncio.CancelledError
         return trial
 
     @property
@@ -361,6 +377,8 @@ async def run_until_done(run: ProbeRun, stop: asyncio.Event) -> None:
         await asyncio.wait((task, stopper), return_when=asyncio.FIRST_COMPLETED)
         if not task.done():
             run.result.stopped_by = run.result.stopped_by or "interrupt"
+            run.interrupt()
+            await asyncio.wait((task,), timeout=_INTERRUPT_S)
             task.cancel()
         await asyncio.gather(task, return_exceptions=False)
     except asyncio.CancelledError:
