@@ -46,7 +46,9 @@ class Server(uvicorn.Server):
                 app, ws=ws, lifespan="on", log_config=None, timeout_graceful_shutdown=5, **settings
             )
         )
-        self.socket = socket.create_server(("127.0.0.1", 0), backlog=2048)
+        # With its protocol named, or asyncio would not see that it is TCP and leave Nagle's algorithm on.
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        self.socket.bind(("127.0.0.1", 0))
         self.port: int = self.socket.getsockname()[1]
         self._is_up = asyncio.Event()
         self._is_to_stop = asyncio.Event()
@@ -123,7 +125,8 @@ class NetworkClient(Client):
         self._ended()
 
     def abort(self) -> None:
-        reset(self.connection.transport.get_extra_info("socket"))
+        with suppress(OSError):  # the server may have been first
+            reset(self.connection.transport.get_extra_info("socket"))
         self.connection.transport.abort()
 
     def _ended(self) -> ConnectionClosed:
@@ -146,8 +149,9 @@ async def reach_server(
     headers: Mapping[str, str] | Sequence[tuple[str, str]] = (),
     cookies: Mapping[str, str] | None = None,
     subprotocols: Sequence[str] = (),
+    compression: str | None = None,
 ) -> AsyncGenerator[Client]:
-    """Connect to a server; as `roomful.testing.connect`."""
+    """Connect to a server; as `roomful.testing.connect`. Compression would hide how much is on its way."""
     lines = list(headers.items() if isinstance(headers, Mapping) else headers)
     if cookies:
         lines.append(("Cookie", "; ".join(f"{name}={value}" for name, value in cookies.items())))
@@ -156,6 +160,7 @@ async def reach_server(
             f"ws://127.0.0.1:{port}{path}",
             additional_headers=lines,
             subprotocols=[websockets.Subprotocol(name) for name in subprotocols] or None,
+            compression=compression,
             max_size=None,
             close_timeout=2,
             proxy=None,
