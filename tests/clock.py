@@ -48,6 +48,11 @@ async def passes(count: int = 1) -> None:
         await asyncio.sleep(0)
 
 
+async def settled() -> None:
+    """Let all that needs no time happen."""
+    await passes(10)
+
+
 async def after(seconds: float) -> None:
     """Let virtual time pass; refuse to wait in earnest."""
     assert isinstance(asyncio.get_running_loop(), VirtualLoop)

@@ -78,6 +78,7 @@ class Liveness:
         if beat is Beat.LET_GO:
             connection.let_go(CloseCode.STALE, "no sign of life; reconnect and resume", "stale")
             return
+        # First the next turn, then the ping: one that finds its socket dead takes the connection off the wheel.
+        self._wheel.put(connection, ticks=self._timeout if beat is Beat.PING else self._interval)
         if beat is Beat.PING:
             connection.ping()
-        self._wheel.put(connection, ticks=self._timeout if beat is Beat.PING else self._interval)
