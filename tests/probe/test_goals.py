@@ -82,6 +82,23 @@ def test_growth_of_an_overloaded_queue_is_its_overload() -> None:
     assert growth(rows(0.5)[:3], until_s=1.0) is None
 
 
+def test_growth_is_none_while_a_hiccup_is_worked_off() -> None:
+    """A stall of 30 ms late in a trial leaves a step and a slope down, no queue that grows."""
+    medians = [5] * 16 + [12, 15, 34, 33, 32, 31, 30, 29, 28, 27, 26, 25, 24]
+    rows = [Row((n + 1) / 20, 0, 0, 0, 14, median * 1000, 0, 0, 0) for n, median in enumerate(medians)]
+    found = growth(rows, until_s=1.5)
+    assert found is not None
+    assert found < 0.01
+
+
+def test_growth_of_a_server_that_works_in_batches_is_none() -> None:
+    """Latency rises and falls, and is where it was."""
+    rows = [Row((n + 1) / 20, 0, 0, 0, 14, 1000 + n % 5 * 40_000, 0, 0, 0) for n in range(40)]
+    found = growth(rows, until_s=2.0)
+    assert found is not None
+    assert found < 0.02
+
+
 def test_tally_counts_each_latency_once() -> None:
     """Rows and histogram are fed the same numbers."""
     tally = Tally()

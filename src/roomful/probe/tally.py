@@ -113,8 +113,9 @@ def growth(rows: list[Row], *, until_s: float) -> float | None:
     """Return by how much latency grows, in seconds per second, or `None` when too little is known.
 
     A server that works off `R` messages a second while `r > R` come answers each later by `1 - R/r` than the one
-    before: a queue that grows, seen long before a deadline is. The median of all slopes (Theil-Sen) is not moved by
-    single hiccups.
+    before: a queue that grows, seen long before a deadline is.
+    The median of slopes (Theil-Sen) is taken twice, between rows far apart and between near ones, and the smaller
+    counts: a hiccup that is being worked off raises only the first, a server that works in batches only the second.
 
     Args:
         rows: The course of the trial.
@@ -126,9 +127,16 @@ def growth(rows: list[Row], *, until_s: float) -> float | None:
     if len(points) < _MIN_POINTS:
         return None
     points = points[:: len(points) // _MAX_POINTS + 1]
+    return min(
+        _median_slope(points, len(points) // 3 + 1), _median_slope(points, len(points) // 6, only=True)
+    )
+
+
+def _median_slope(points: list[tuple[float, float]], distance: int, *, only: bool = False) -> float:
+    """Return the median of the slopes between points that are so far apart, or further."""
     slopes = sorted(
         (late[1] - early[1]) / (late[0] - early[0])
         for place, early in enumerate(points)
-        for late in points[place + len(points) // 3 + 1 :]
+        for late in points[place + distance : place + distance + 1 if only else None]
     )
     return slopes[len(slopes) // 2]
