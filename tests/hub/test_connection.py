@@ -24,10 +24,12 @@ async def test_connect_that_returns_accepts(scene: Scene) -> None:
     """A connection that nobody has accepted is accepted when `connect` returns."""
     client = scene.opening()
     assert client.connection.state is State.OPENING
+    assert client.connection.is_opening
     assert client.wire.calls == []
 
     client.connected()
 
+    assert not client.connection.is_opening
     assert client.wire.calls == [("accept", None, [])]
     assert client.connection.state is State.OPEN
 
@@ -254,13 +256,17 @@ async def test_transport_that_fills_up_again_while_it_drains(scene: Scene) -> No
 
 async def test_outbox_is_written_in_portions(scene: Scene) -> None:
     """A large outbox is handed to the transport in writes of bounded size, so that it can say when it is full."""
-    scene = Scene()
-    ann = scene.client()
+    scene = Scene(Limits(max_outbox_bytes=120_000))
+    ann = scene.client(supervises=False)
     ann.wire.pause()
     for letter in "abc":
         ann.connection.send(letter * 40_000)
+    waiting = ann.connection.room_to_write()
+    assert waiting is not None
     ann.wire.resume(takes=1)
     assert [text[0] for text in ann.take()] == ["a"]
+    await passes(2)
+    assert not waiting.done()
 
     ann.wire.resume()
 

@@ -264,6 +264,24 @@ def test_broken_writer_costs_the_others_nothing(branch: Branch[str]) -> None:
     assert written == [(1,)]
 
 
+def test_broken_writer_costs_those_with_other_shares_nothing(branch: Branch[str]) -> None:
+    """The same holds in the slower loop, which writes a share to each."""
+    error = OSError("gone")
+    written: list[object] = []
+
+    def fail(_joined: object) -> None:
+        raise error
+
+    branch.add("ann", fail)
+    branch.add("bob", written.append)
+    push(branch, 1)
+    branch.catch_up("ann")
+    push(branch, 2)
+
+    assert branch.flush() == [("ann", error)]
+    assert written == [(1, 2)]
+
+
 def test_pending_is_dropped_with_its_last_member() -> None:
     """What nobody is owed is not kept."""
     room: Room[str] = Room(RoomName("r"))

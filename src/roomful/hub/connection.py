@@ -357,10 +357,10 @@ class Connection:
         self._enqueue(branch.writing)
 
     def _enqueue(self, entries: Sequence[Entry]) -> None:
+        outbox = self._outbox
+        assert outbox is not None  # without one the wire itself is written to
         for entry in entries:
-            if self._outbox is None:
-                return
-            if not self._outbox.offer(entry):
+            if not outbox.offer(entry):
                 # A member cannot leave its rooms in the middle of a flush.
                 self._engine.after_flush(
                     partial(self.let_go, CloseCode.SLOW, "outbox is full; reconnect and resume", "slow")
