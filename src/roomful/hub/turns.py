@@ -128,7 +128,7 @@ class Turns:
             self._close()
 
     def _start(self, message: str | bytes) -> Awaitable[None] | None:
-        assert self._handler is not None  # released at the end, when nothing is offered and nothing waits any more
+        assert self._handler is not None  # released when nothing waits any more
         try:
             return self._handler.handle(message)
         except Exception:
