@@ -1,0 +1,179 @@
+"""The cases: what is measured, on which rows, and what is to be reached."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from bench.load.echo import Echo
+from bench.load.fanout import Fanout
+from bench.load.idle import Idle
+from bench.process import Server
+from bench.programs import Program
+from bench.sample import Sample
+
+__all__ = ("CASES", "Aim", "Case", "Column", "Load")
+
+OURS = ("roomful-asgi", "roomful", "roomful-fastapi")
+PUSHING = (
+    "floor", "floor-joined", "transport", "fastapi", "websockets", "picows", "socketify", "channels", *OURS,
+)  # fmt: skip
+
+
+class Load(Protocol):
+    """What a case does to a server."""
+
+    @property
+    def program(self) -> Program:
+        """What the server must run."""
+
+    async def run(self, server: Server, *, seconds: float) -> Sample:
+        """Do one round."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a case's table.
+
+    Attributes:
+        figure: Its name in a sample.
+        title: Its head.
+        scale: What the figure is multiplied with.
+        digits: How many stand behind the point.
+    """
+
+    figure: str
+    title: str
+    scale: float = 1.0
+    digits: int = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Aim:
+    """What a row is to reach, as a ratio to another row in the same rounds, or as an amount.
+
+    Attributes:
+        figure: Its name in a sample; the less, the better.
+        at_most: What must not be exceeded.
+        aim: What is hoped for.
+        against: The other row, or None where the bound is an amount.
+        row: Who is to reach it.
+        case: The case of the other row, when it is not the same.
+    """
+
+    figure: str
+    at_most: float
+    aim: float | None = None
+    against: str | None = None
+    row: str = "roomful"
+    case: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One case.
+
+    Attributes:
+        name: What `--case` calls it; a prefix chooses several.
+        title: A sentence.
+        load: What is done.
+        rows: On whom, in the order of the table.
+        columns: What is shown; the first is the one that the picture and the ratios are of.
+        bases: The rows that others are compared with.
+        aims: What is to be reached.
+        is_fresh: Whether each round needs a server of its own.
+        has_tls: Whether it is spoken over TLS.
+    """
+
+    name: str
+    title: str
+    load: Load
+    rows: tuple[str, ...]
+    columns: tuple[Column, ...]
+    bases: tuple[str, ...] = ()
+    aims: tuple[Aim, ...] = ()
+    is_fresh: bool = False
+    has_tls: bool = False
+
+
+_PER_DELIVERY = (
+    Column("cpu_s", "CPU per delivery, µs", 1e6),
+    Column("rate", "deliveries/s, thousand", 1e-3, 0),
+    Column("writes", "writes per delivery", 1.0, 3),
+    Column("batch", "mean batch", 1.0, 1),
+    Column("server_share", "server's core, %", 100, 0),
+    Column("load_share", "load's core, %", 100, 0),
+)
+_PER_ECHO = (
+    Column("cpu_s", "CPU per message, µs", 1e6),
+    Column("rate", "messages/s, thousand", 1e-3, 0),
+    Column("writes", "writes per message", 1.0, 2),
+    Column("reads", "reads per message", 1.0, 2),
+    Column("server_share", "server's core, %", 100, 0),
+    Column("load_share", "load's core, %", 100, 0),
+)
+_BASES = ("floor", "transport", "fastapi")
+_ECHOING = (
+    "floor", "transport", "asgi", "fastapi", "websockets", "picows", "socketify", "channels", *OURS,
+)  # fmt: skip
+
+CASES = (
+    Case(
+        "fanout-500-lone", "Fan-out to 500 members, 128 bytes, one message under way",
+        Fanout(members=500, under_way=1), PUSHING, _PER_DELIVERY, _BASES,
+        (Aim("cpu_s", 1.25, 1.1, "transport"),),
+    ),
+    Case(
+        "fanout-500", "Fan-out to 500 members, 128 bytes, 16 messages under way",
+        Fanout(members=500, under_way=16), PUSHING, _PER_DELIVERY, _BASES,
+        (Aim("cpu_s", 1 / 15, None, "fastapi"), Aim("cpu_s", 1 / 0.9, 1.0, "socketify")),
+    ),
+    Case(
+        "fanout-2000-lone", "Fan-out to 2,000 members, 128 bytes, one message under way",
+        Fanout(members=2000, under_way=1), PUSHING, _PER_DELIVERY, _BASES,
+    ),
+    Case(
+        "fanout-2000", "Fan-out to 2,000 members, 128 bytes, 16 messages under way",
+        Fanout(members=2000, under_way=16), PUSHING, _PER_DELIVERY, _BASES,
+        (Aim("cpu_s", 1 / 6, None, "fastapi"), Aim("cpu_s", 1 / 0.9, 1.0, "socketify")),
+    ),
+    Case(
+        "reply-500", "Fan-out to 500 members with a reply to the poster, 16 messages under way",
+        Fanout(members=500, under_way=16, reply=True), PUSHING, _PER_DELIVERY, _BASES,
+        (Aim("cpu_s", 1.5, 1.1, "roomful", case="fanout-500"),),
+    ),
+    Case(
+        "echo-raw-lone", "Echo of raw text, 50 connections with one message of 128 bytes under way",
+        Echo(connections=50, under_way=1), _ECHOING, _PER_ECHO, ("asgi", "floor"),
+        (Aim("cpu_s", 1 / 1.8, None, "asgi"),),
+    ),
+    Case(
+        "echo-raw", "Echo of raw text, 50 connections with 16 messages of 128 bytes under way each",
+        Echo(connections=50, under_way=16), _ECHOING, _PER_ECHO, ("asgi", "floor"),
+        (Aim("cpu_s", 1 / 1.8, None, "asgi"),),
+    ),
+    Case(
+        "echo-event-lone", "Echo of a checked event, 50 connections with one message of 128 bytes under way",
+        Echo(connections=50, under_way=1, is_event=True), ("asgi", *OURS), _PER_ECHO, ("asgi",),
+        (Aim("cpu_s", 1 / 1.4, None, "asgi"),),
+    ),
+    Case(
+        "echo-event", "Echo of a checked event, 50 connections with 16 messages of 128 bytes under way each",
+        Echo(connections=50, under_way=16, is_event=True), ("asgi", *OURS), _PER_ECHO, ("asgi",),
+        (Aim("cpu_s", 1 / 1.4, None, "asgi"),),
+    ),
+    Case(
+        "idle-5000", "5,000 idle connections, in frameworks behind a dependency",
+        Idle(connections=5000),
+        ("transport", "asgi", "fastapi", "websockets", "picows", "socketify", "channels", *OURS),
+        (
+            Column("own", "KB per connection", 1 / 1024, 1),
+            Column("collection_s", "full collection, ms", 1e3, 0),
+            Column("objects", "objects per connection", 1.0, 1),
+            Column("connect_s", "CPU per handshake, µs", 1e6, 0),
+        ),
+        ("fastapi",),
+        (Aim("own", 5 * 1024, 3 * 1024, row="roomful-fastapi"),),
+        is_fresh=True,
+    ),
+)  # fmt: skip
