@@ -40,7 +40,7 @@ class ConsumerBase:
         super().__init_subclass__(**kwargs)
         if owns_wire is not None:
             cls.owns_wire = owns_wire
-        define(cls)
+        define(cls, provider=ConsumerBase)
 
     def bind(self, link: Link, hub: Pusher, scope: Scope) -> None:
         """Give the consumer its connection; called by the endpoint before `connect`."""

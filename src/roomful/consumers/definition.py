@@ -16,7 +16,21 @@ from ..core.events import check_event_type
 __all__ = ("RESERVED_NAMES", "Definition", "HandlerSpec", "define", "definition_of", "on")
 
 RESERVED_NAMES: Final = frozenset(
-    ("accept", "close", "connection", "hub", "id", "join", "leave", "principal", "rooms", "scope", "send")
+    (
+        "accept",
+        "bind",
+        "close",
+        "connection",
+        "forget_scope",
+        "hub",
+        "id",
+        "join",
+        "leave",
+        "principal",
+        "rooms",
+        "scope",
+        "send",
+    )
 )
 """What a consumer gets from Roomful; a class that redefines one of these is refused."""
 
@@ -78,17 +92,21 @@ def on(type: str) -> Callable[[F], F]:
     return mark
 
 
-def define(cls: type) -> None:
+def define(cls: type, *, provider: type) -> None:
     """Check a consumer class and note its definition.
+
+    Args:
+        cls: The class.
+        provider: The base from which it gets what `RESERVED_NAMES` lists.
 
     Raises:
         ConsumerError: It redefines a reserved name, has two handlers for one type, or a method of the wrong shape.
     """
-    own = vars(cls)
-    for name in RESERVED_NAMES & own.keys():
-        raise ConsumerError(
-            f"{cls.__qualname__}.{name} redefines what Consumer provides; choose another name"
-        )
+    for base in cls.__mro__:
+        for name in () if issubclass(provider, base) else sorted(RESERVED_NAMES & vars(base).keys()):
+            raise ConsumerError(
+                f"{base.__qualname__}.{name} redefines what Consumer provides; choose another name"
+            )
     names: dict[str, str] = {}
     for base in reversed(cls.__mro__):
         here: dict[str, str] = {}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ..core.errors import ConnectionClosed, InvalidMessage, ReplyError
 from ..core.ports import MessageId
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 __all__ = ("Session",)
 
 logger: logging.Logger = logging.getLogger("roomful.consumers")
+
+_FAILED: Final = "the server failed to handle this message"
 
 
 class Session:
@@ -83,10 +85,12 @@ class Session:
         except ReplyError as error:
             self._link.error(error.code, error.message, reply_to=reply_to)
         except ConnectionClosed:
-            logger.debug("connection %s: ended while its handler ran", self._link.id)
+            logger.debug("connection %s: its handler met a closed connection", self._link.id, exc_info=True)
+            # Most often its own, which gets nothing any more; if it was another's, this client still gets an answer.
+            self._link.error("internal", _FAILED, reply_to=reply_to)
         except Exception:
             logger.exception("connection %s: handler failed", self._link.id)
-            self._link.error("internal", "the server failed to handle this message", reply_to=reply_to)
+            self._link.error("internal", _FAILED, reply_to=reply_to)
 
     def _not_listening(self, message: str | bytes) -> InvalidMessage:
         try:

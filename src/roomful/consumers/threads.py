@@ -32,7 +32,9 @@ class Threads:
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self._max, thread_name_prefix="roomful-handler")
         self.running += 1
-        future = asyncio.get_running_loop().run_in_executor(self._pool, contextvars.copy_context().run, call)
+        future = asyncio.get_running_loop().run_in_executor(
+            self._pool, contextvars.copy_context().run, _guard, call
+        )
         future.add_done_callback(self._done)
         # Shielded, so that the future ends when the thread does and not when its waiter is cancelled.
         return await asyncio.shield(future)
@@ -47,3 +49,11 @@ class Threads:
         if self._pool is not None:
             self._pool.shutdown(wait=False, cancel_futures=True)
             self._pool = None
+
+
+def _guard(call: Callable[[], object]) -> object:
+    try:
+        return call()
+    except StopIteration as error:
+        # A future cannot hold it; on Python 3.11 whoever awaits that future would wait for ever.
+        raise RuntimeError("handler raised StopIteration") from error
