@@ -174,5 +174,7 @@ class MemoryLayer:
         now = self._clock()
         state.keys.pop(key, None)
         state.keys[key] = (now + self._key_ttl_s, state.offset)
-        while len(state.keys) > self._max_keys_per_room or next(iter(state.keys.values()))[0] <= now:
+        while state.keys and (
+            len(state.keys) > self._max_keys_per_room or next(iter(state.keys.values()))[0] <= now
+        ):
             state.keys.popitem(last=False)
