@@ -2,7 +2,7 @@
 
 They say what to try next and are told what it was; they start nothing and know no clock, so that a run can be
 stopped between any two trials and still has a result.
-A single outcome is never believed at the border: both its sides are confirmed, by two of three trials.
+A single outcome is never believed at the border: both its sides are tried again, and the majority counts.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class RateSearch:
         ceiling: The highest rate that may be tried.
         floor: Below it nothing is tried: not even this rate is good.
         precision: How close good and bad are to be, as a share.
-        confirm: How often each side of the border has to be seen; the majority counts.
+        confirm: By how many voices the good side of the border has to lead; the bad side by one more.
     """
 
     def __init__(
@@ -162,8 +162,11 @@ class RateSearch:
     def _confirm_border(self) -> None:
         assert self.good is not None, "the caller has looked"
         assert self.bad is not None, "the caller has looked"
-        for rate in (self.good, self.bad):
-            if len(self._votes[rate]) < self._confirm:
+        # A busy machine makes a good rate look bad, and never a bad one good: so the bad side needs more voices.
+        for rate, votes in ((self.good, self._confirm), (self.bad, self._confirm + 1)):
+            seen = self._votes[rate]
+            margin = abs(2 * sum(seen) - len(seen))
+            if margin < votes and len(seen) < 2 * votes:
                 self._next = rate
                 return
         self.done = True
