@@ -105,6 +105,8 @@ class Hub:
 
         A second call does nothing. Consumers may still push while they end.
         """
+        if self.engine.is_closing:
+            return
         await self.engine.close()
         self.threads.stop()
 

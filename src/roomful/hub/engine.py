@@ -174,6 +174,11 @@ class Engine:
                 await self.layer.stop()
 
     @property
+    def is_closing(self) -> bool:
+        """Whether it is being closed, or has been."""
+        return self._is_closing
+
+    @property
     def loop(self) -> asyncio.AbstractEventLoop | None:
         """The loop that the hub belongs to."""
         return self._loop
