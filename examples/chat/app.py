@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from pydantic import BaseModel, StringConstraints
 
 from examples.pages import add_page
-from roomful import Consumer, Event, Hub, Limits, Refuse, ReplyError, on
+from roomful import Consumer, Event, Hub, Limits, Refuse, ReplyError, browser, on
 from roomful.fastapi import consumer_route
 
 from .images import MAX_IMAGE_BYTES, image_kind, signed_image
@@ -25,6 +25,7 @@ __all__ = ("Chat", "app", "hub")
 hub = Hub(limits=Limits(max_outbox_bytes=4 * MAX_IMAGE_BYTES))
 app = FastAPI(title="Chat", lifespan=hub.lifespan)
 add_page(app, Path(__file__).parent / "page")
+app.mount("/roomful", browser.app)  # roomful.js, which the page imports
 
 
 class Post(BaseModel):

@@ -1,82 +1,7 @@
-// The page of the chat, in three parts: the socket, the view, and what connects the two.
+// The page of the chat, in two parts: the view, and what connects it with the room.
+// The connection is roomful.js: it comes back by itself, resumes, and says what it missed.
 
-// ── The socket: events in and out, and back again after a break. It knows nothing of the page. ──
-
-const COME_BACK = new Set([1001, 1005, 1006, 1011, 1012, 1013, 1014]); // and 4000–4499, Roomful's own
-const FIRST_WAIT_MS = 500;
-const LONGEST_WAIT_MS = 10_000;
-
-function openSocket(url, { onStatus, onEvent, onMissed }) {
-  const positions = {}; // room → where we stand in it
-  const waiting = new Map(); // id → the request that waits for its reply
-  let socket, timer, attempts;
-
-  function dial() {
-    clearTimeout(timer);
-    const target = new URL(url);
-    if (Object.keys(positions).length) target.searchParams.set("resume", JSON.stringify(positions));
-    socket = new WebSocket(target);
-    socket.binaryType = "arraybuffer";
-    socket.onmessage = ({ data }) => receive(data);
-    socket.onclose = ({ code, reason }) => {
-      for (const { reject } of waiting.values()) reject(new Error("The connection broke before this was confirmed."));
-      waiting.clear();
-      if (!COME_BACK.has(code) && !(code >= 4000 && code < 4500)) return onStatus("ended", reason);
-      onStatus("reconnecting");
-      // Twice as long each time, and by chance up to half of that less: not all pages come back at one moment.
-      const wait = Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** attempts++);
-      timer = setTimeout(dial, wait * (0.5 + Math.random() / 2));
-    };
-  }
-
-  function receive(message) {
-    const [frame, bytes] = typeof message === "string" ? [JSON.parse(message)] : unpack(message);
-    if ("reply" in frame) {
-      const request = waiting.get(frame.reply);
-      waiting.delete(frame.reply);
-      if (frame.error) request?.reject(Object.assign(new Error(frame.error.message), { isAnswer: true }));
-      else request?.resolve(frame.data);
-      return;
-    }
-    const before = positions[frame.room];
-    if (frame.pos) positions[frame.room] = frame.pos;
-    if (frame.type === "roomful.joined") {
-      attempts = 0;
-      onStatus("connected");
-      if (before && before !== frame.pos && !frame.recovered) onMissed();
-    } else if (frame.type === "roomful.gap") onMissed();
-    else if (frame.type === "roomful.error") console.warn(frame);
-    else if (!frame.type.startsWith("roomful.")) onEvent(frame.type, bytes ?? frame.data);
-  }
-
-  attempts = 0;
-  dial();
-  addEventListener("online", () => socket.readyState === WebSocket.CLOSED && dial());
-
-  return {
-    // Send an event without waiting for anything.
-    tell(type, data) {
-      if (socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify({ type, data }));
-    },
-    // Send an event, a Blob as a binary one, and wait for the reply.
-    request(type, data, id) {
-      if (socket.readyState !== WebSocket.OPEN) return Promise.reject(new Error("Not connected."));
-      socket.send(data instanceof Blob ? pack({ type, id }, data) : JSON.stringify({ type, data, id }));
-      return new Promise((resolve, reject) => waiting.set(id, { resolve, reject }));
-    },
-  };
-}
-
-// A binary event is two bytes with the length of its JSON header, the header, and the data.
-function pack(header, data) {
-  const head = new TextEncoder().encode(JSON.stringify(header));
-  return new Blob([new Uint8Array([head.length >> 8, head.length & 255]), head, data]);
-}
-
-function unpack(buffer, from = 0) {
-  const start = from + 2 + new DataView(buffer).getUint16(from);
-  return [JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, from + 2, start - from - 2))), buffer.slice(start)];
-}
+import { connect, InDoubtError, NotSentError, RoomfulError } from "./roomful/roomful.js";
 
 // ── The view. Texts of others are only ever set as text. ──
 
@@ -156,6 +81,13 @@ function setTyping(by, active) {
     names.length > 2 ? "Several people are typing…" : names.length ? `${names.join(" and ")} ${names[1] ? "are" : "is"} typing…` : "";
 }
 
+function show(state, words) {
+  status.textContent = words;
+  status.className = `status ${state}`;
+  send.disabled = file.disabled = state !== "connected";
+  if (state === "connected" && !entry.open) text.focus();
+}
+
 function askWhoAndWhere(error = "") {
   document.getElementById("entry-name").value = sessionStorage.getItem("name") ?? "";
   document.getElementById("entry-room").value = roomName;
@@ -181,27 +113,23 @@ const handlers = {
     note(addMessage(by, element("span", "body", text)), "", clock(at));
   },
   image(buffer) {
-    const [{ by, kind }, bytes] = unpack(buffer);
-    note(addMessage(by, imageOf(new Blob([bytes], { type: kind }), by)), "", clock(Date.now()));
+    // Two bytes with the length of a JSON header, the header, the image.
+    const start = 2 + new DataView(buffer).getUint16(0);
+    const { by, kind } = JSON.parse(new TextDecoder().decode(buffer.slice(2, start)));
+    note(addMessage(by, imageOf(new Blob([buffer.slice(start)], { type: kind }), by)), "", clock(Date.now()));
   },
 };
 
-const WORDS = { connected: "Connected", reconnecting: "Reconnecting…", ended: "Connection ended" };
-
 function enter() {
-  const url = new URL(`ws/${encodeURIComponent(roomName)}`, location.href);
-  url.protocol = url.protocol.replace("http", "ws");
-  url.searchParams.set("name", name);
-  room = openSocket(url, {
-    onStatus(state, reason) {
-      status.textContent = WORDS[state];
-      status.className = `status ${state}`;
-      send.disabled = file.disabled = state !== "connected";
-      if (state === "connected" && !entry.open) text.focus();
-      if (state === "ended") askWhoAndWhere(reason || "The server ended this connection.");
-    },
-    onEvent: (type, data) => handlers[type]?.(data),
-    onMissed: () => addLine("Some messages may be missing here"),
+  room = connect(`ws/${encodeURIComponent(roomName)}?name=${encodeURIComponent(name)}`);
+  for (const [type, handler] of Object.entries(handlers)) room.on(type, handler);
+  room.on("roomful.joined", () => show("connected", "Connected")); // from now on the others are heard
+  room.onGap(() => addLine("Some messages may be missing here"));
+  room.onStatus(({ state, reason }) => {
+    if (state === "reconnecting") show(state, "Reconnecting…");
+    if (state !== "closed") return;
+    show("ended", "Connection ended");
+    askWhoAndWhere(reason || "The server ended this connection.");
   });
 }
 
@@ -210,14 +138,21 @@ function confirm(mark, at) {
   sent.delete(mark);
 }
 
+const WHY = new Map([
+  [InDoubtError, "The connection broke before this was confirmed."],
+  [NotSentError, "Not connected."],
+]);
+
 async function deliver(item, type, data, mark) {
   sent.set(mark, item);
   note(item, "pending", "Sending…");
   try {
-    const { at } = await room.request(type, data, mark);
+    // A large image takes as long as it takes. A second try has the same id, so that it is the same wish.
+    const { at } = await room.request(type, data, { id: mark, timeout: Infinity });
     if (sent.has(mark)) confirm(mark, at);
   } catch (error) {
-    note(item, "failed", error.message, error.isAnswer ? null : () => deliver(item, type, data, mark));
+    const again = error instanceof RoomfulError ? null : () => deliver(item, type, data, mark);
+    note(item, "failed", WHY.get(error.constructor) ?? error.message, again);
   }
 }
 
@@ -251,7 +186,11 @@ text.addEventListener("input", () => {
   const active = text.value !== "";
   if (active && Date.now() - typingSince < 3000) return;
   typingSince = active ? Date.now() : 0;
-  room?.tell("typing", { active });
+  try {
+    room?.send("typing", { active });
+  } catch {
+    // Not connected: nobody has to know.
+  }
 });
 document.getElementById("change").addEventListener("click", () => askWhoAndWhere());
 document.getElementById("cancel").addEventListener("click", () => entry.close());
