@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import sys
 import types
 from typing import Any
 
@@ -473,3 +474,17 @@ async def test_lost_socket_takes_calls_without_harm() -> None:
         assert wire.unsent() == 0
     assert peer.lost_with == (1006, "")
     assert "LOST" in repr(wire)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="eager tasks came with Python 3.12")
+@pytest.mark.asyncio(loop_factories=["asyncio"])  # uvloop 0.23 cannot call such a factory on Python 3.13
+async def test_eager_call_adopts_before_uvicorn_has_set_the_protocol() -> None:
+    """With an eager task factory the whole call runs inside `data_received` of the request."""
+    peer = FakePeer(echo=True)
+    asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)  # type: ignore[attr-defined,unused-ignore]  # 3.12
+    async with serve(Adopting(peer)) as served:
+        client = await RawClient.open(served)
+        client.send(masked("text", b"a"))
+        assert await client.text() == "a"
+        client.send(masked("close"))
+        assert await peer.until_lost() == (1005, "")

@@ -131,9 +131,7 @@ def read_handshake(
         "path": root_path + unquote(raw_path),
         "raw_path": root_path.encode("ascii") + raw_path.encode("ascii"),
         "query_string": query.encode("ascii"),
-        "headers": [
-            (name.encode("ascii"), value.encode("latin-1")) for name, value in request.headers.raw_items()
-        ],
+        "headers": [(name.encode("ascii"), _raw(value)) for name, value in request.headers.raw_items()],
         "subprotocols": subprotocols,
     }
     return Handshake(scope, tuple(response.headers.raw_items()), default_headers)
@@ -160,6 +158,14 @@ def refusal(status: int, body: bytes, headers: Iterable[tuple[bytes, bytes]]) ->
         if item[0].lower() not in given
     ]
     return _response(status, lines, body)
+
+
+def _raw(value: str) -> bytes:
+    """Return a header's value as it came; `websockets` reads it as Latin-1 from 17.0 on, before that as ASCII."""
+    try:
+        return value.encode("latin-1")
+    except UnicodeEncodeError:
+        return value.encode("ascii", "surrogateescape")
 
 
 def _response(status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> bytes:
