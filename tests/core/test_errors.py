@@ -1,5 +1,7 @@
 """The tree of errors: what each one is, and what its text says."""
 
+from typing import Any
+
 import pytest
 
 from roomful.core import errors
@@ -77,6 +79,13 @@ def test_refuse_copies_its_headers() -> None:
     headers["b"] = "2"
 
     assert refuse.headers == {"a": "1"}
+
+
+@pytest.mark.parametrize("texts", [{"reason": "\ud800"}, {"headers": {"x": "☃"}}, {"headers": {"☃": "x"}}])
+def test_refuse_wants_texts_that_can_be_written(texts: dict[str, Any]) -> None:
+    """What cannot be sent is found where it is raised, and not when the response is written."""
+    with pytest.raises(ValueError, match="can't encode character"):
+        Refuse(403, **texts)
 
 
 @pytest.mark.parametrize("status", [200, 399, 600, -1])

@@ -24,6 +24,8 @@ No message, text or `repr` of these errors holds a token, a ticket or a payload.
 
 from __future__ import annotations
 
+import itertools
+
 __all__ = (
     "ConnectionClosed",
     "ConsumerError",
@@ -171,11 +173,16 @@ class Refuse(RoomfulError):
         status: An HTTP status from 400 to 599.
         reason: A sentence that the client may see.
         headers: Header lines of the HTTP response, such as `{"Retry-After": "30"}`.
+
+    Raises:
+        ValueError: The status is no error's, or a text cannot be written: the reason in UTF-8, headers in Latin-1.
     """
 
     def __init__(self, status: int = 403, reason: str = "", *, headers: dict[str, str] | None = None) -> None:
         if not 400 <= status <= 599:
             raise ValueError(f"refusal status is {status}; expected an HTTP status from 400 to 599")
+        reason.encode()
+        "".join(itertools.chain(*(headers or {}).items())).encode("latin-1")
         self.status = status
         self.reason = reason
         self.headers: dict[str, str] = dict(headers or {})

@@ -88,6 +88,9 @@ class ConsumerApp:
         """Serve one WebSocket, with `connect` run as the caller wants it."""
         extensions = scope.setdefault("extensions", {}) or {}
         offer = cast("Offer | None", extensions.get("roomful.connection")) if self.hub.fast_path else None
+        if offer is None and (await receive())["type"] != "websocket.connect":
+            return  # the client went before its handshake
+        consumer = self.plan.consumer(**self._initkwargs)
         try:
             await self.hub.start()
             if offer is not None:
@@ -99,7 +102,6 @@ class ConsumerApp:
             logger.error("connection refused: %s", error)  # noqa: TRY400 -- the cause is said, a traceback adds nothing
             await self._refuse_unopened(send, extensions)
             return
-        consumer = self.plan.consumer(**self._initkwargs)
         consumer.bind(connection, self.hub, scope)
         session = Session(consumer, connection, self.plan, scope)
         task = asyncio.current_task()
@@ -110,13 +112,10 @@ class ConsumerApp:
             if not self._detach:
                 await connection.ended()
             return
-        event = await receive()
-        if event["type"] == "websocket.connect":
-            wire.start()
+        wire.start()
         try:
-            if event["type"] == "websocket.connect":
-                await self._run_connect(connection, consumer, connect)
-                await wire.ended()
+            await self._run_connect(connection, consumer, connect)
+            await wire.ended()
         finally:
             wire.abort()  # without effect when the socket has ended
         await connection.ended()
@@ -157,9 +156,10 @@ class ConsumerApp:
                 raise
         except Refuse as refusal:
             self._refuse(connection, refusal)
-        except ConnectionClosed:
-            connection.abandoned()
-        except Exception:
+        except Exception as error:
+            if isinstance(error, ConnectionClosed) and connection.code is not None:
+                connection.abandoned()  # its own, not another's: nobody is left to be refused
+                return
             logger.exception("connection %s: connect failed", connection.id)
             self._refuse(connection, Refuse(500, "internal error"))
         else:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, MutableMapping, Sequence
 from typing import Any, Final, TypeAlias
 
 from ..core.ports import Peer
@@ -86,7 +86,7 @@ class AsgiWire:
 
     def start(self) -> None:
         """Begin to receive. In a later pass than the constructor's, so that the peer is ready."""
-        self._reader = asyncio.get_running_loop().create_task(self._read())
+        self._reader = _task(self._read())
 
     async def ended(self) -> None:
         """Wait until the socket has ended. Cancellation ends it: the server is tearing the call down."""
@@ -157,7 +157,7 @@ class AsgiWire:
         self._queue.append((event, size))
         self._unsent += size
         if self._writer is None:
-            self._writer = asyncio.get_running_loop().create_task(self._write())
+            self._writer = _task(self._write())
 
     async def _write(self) -> None:
         # One task for what is queued now; an idle connection has none.
@@ -213,3 +213,8 @@ class AsgiWire:
             if task is not None and task is not asyncio.current_task():
                 task.cancel()
         self._peer.lost(*(self._closed_with or (code, reason)))
+
+
+def _task(coroutine: Coroutine[object, object, None]) -> asyncio.Task[None]:
+    # Lazy, whatever the loop's task factory: an eager one would enter the peer, or finish, before the task is known.
+    return asyncio.Task(coroutine, loop=asyncio.get_running_loop())
