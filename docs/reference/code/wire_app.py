@@ -1,0 +1,55 @@
+"""What the transcripts of `wire.md` talk to."""
+
+from roomful import Consumer, Event, Hub, ReplyError, on
+
+hub = Hub()
+
+
+class Desk(Consumer):
+    async def connect(self) -> None:
+        await self.join("desk")
+
+    @on("post")
+    async def post(self, text: str) -> int:
+        await self.hub.push("desk", Event("post", {"text": text}))
+        return len(text)
+
+    @on("hint")
+    async def hint(self) -> None:
+        await self.hub.push("desk", Event("hint"), exclude=self.id)
+
+    @on("raw")
+    async def raw(self) -> None:
+        await self.hub.push("desk", "a text of the application's own")
+
+    @on("whisper")
+    async def whisper(self, text: str) -> None:
+        await self.send(Event("whisper", text))
+
+    @on("image")
+    async def image(self, image: bytes) -> None:
+        await self.hub.push("desk", Event("image", image))
+
+    @on("close")
+    async def shut(self) -> None:
+        raise ReplyError("closed", "the desk opens at nine")
+
+    @on("fail")
+    async def fail(self) -> None:
+        raise LookupError("what the client must not see")
+
+
+class Listener(Consumer):
+    async def connect(self) -> None:
+        await self.join("desk")
+
+
+class Raw(Consumer, owns_wire=True):
+    async def connect(self) -> None:
+        await self.join("desk")
+
+    async def receive(self, message: str) -> None:
+        await self.hub.push("desk", message)
+
+
+apps = {"/desk": Desk, "/listener": Listener, "/raw": Raw}
