@@ -116,6 +116,11 @@ class Connection:
         return self._state is State.OPENING
 
     @property
+    def is_open(self) -> bool:
+        """Whether it may be sent to."""
+        return self._state is State.OPEN
+
+    @property
     def is_lost(self) -> bool:
         """Whether its socket has ended."""
         return self._state is State.LOST
@@ -232,7 +237,7 @@ class Connection:
 
     def leave(self, room: str) -> None:
         """Cease to be a member of a room; what was pushed before still comes."""
-        self._engine.leave(self, room)
+        self._engine.memberships.leave(self, room)
 
     def send(self, message: Event | str | bytes) -> None:
         """Send to this connection, behind all that was pushed to its rooms before.
@@ -277,7 +282,7 @@ class Connection:
             self.accept(None, {})
         if self._state is not State.OPEN:
             return
-        owed = self._engine.leave_all(self)
+        owed = self._engine.memberships.leave_all(self)
         self._state = State.CLOSING
         self._code = code
         if self._outbox is None:
@@ -292,7 +297,7 @@ class Connection:
 
     def abort(self) -> None:
         """End the connection at once, without a close frame."""
-        self._engine.leave_all(self)
+        self._engine.memberships.leave_all(self)
         self._state = max(self._state, State.CLOSING)
         self._wire.abort()
 
@@ -301,7 +306,7 @@ class Connection:
         if self._state is not State.OPEN and self._closing is None:
             return
         self._closing = None
-        self._engine.leave_all(self)
+        self._engine.memberships.leave_all(self)
         self._engine.count_let_go(self, why)
         self._state = State.CLOSING
         self._code = code
@@ -426,7 +431,7 @@ class Connection:
             return
         if self._state is State.LOST:
             return
-        self._engine.leave_all(self)
+        self._engine.memberships.leave_all(self)
         # What the server itself closed with is the better reason than what became of the socket.
         if self._code is None:
             self._code = code

@@ -15,19 +15,18 @@ from typing import TYPE_CHECKING
 from ..core.close_codes import CloseCode
 from ..core.envelope import Envelope
 from ..core.errors import (
-    ConnectionClosed,
     HubClosed,
     InvalidState,
     LayerError,
-    TooManyRooms,
     UnknownConnection,
     WrongLoop,
 )
-from ..core.names import ConnectionId, RoomName, room_name
+from ..core.names import ConnectionId, RoomName
 from ..core.ports import ProducerSeq, Receipt
 from .connection import Connection, State
 from .flusher import Flusher
 from .liveness import Liveness
+from .memberships import Memberships
 from .outbox import Entry
 from .rooms import Room
 from .statistics import Counters, Statistics
@@ -74,8 +73,7 @@ class Engine:
         self._is_started = False
         self._connections: dict[ConnectionId, Connection] = {}
         self._ending: set[Connection] = set()
-        self._rooms: dict[RoomName, Room[Connection]] = {}
-        self._attaching: dict[RoomName, asyncio.Task[None]] = {}
+        self.memberships: Memberships = Memberships(self.layer, self.limits)
         self._paused: set[Connection] = set()
         self._flusher: Flusher[Connection] = Flusher(self.limits, self.counters, self.broken)
         self._liveness = Liveness(self.limits, self._paused)
@@ -98,6 +96,7 @@ class Engine:
                 # Sockets, tasks and the layer's connections died with their loop; the counters go on. A hub that was
                 # closed there is as good as new here, as an application is that a test starts again.
                 self._is_closed = self._is_closing = False
+                self.memberships.forget()
                 self._reset()
             self._loop = loop
         if self._is_closed:
@@ -167,8 +166,7 @@ class Engine:
             self._is_closed = True
             self._liveness.stop()
             self._flusher.stop()
-            for task in self._attaching.values():
-                task.cancel()
+            self.memberships.stop()
             if self._is_started:
                 self._is_started = False
                 await self.layer.stop()
@@ -214,24 +212,17 @@ class Engine:
         self.bind()
         if not self._is_started:
             raise InvalidState("hub is not started; enter it with `async with hub`, or await push instead")
-        name = self._name(room)
+        name = self.memberships.name_of(room)
         form, body = self._codec.pack(message)
         self.counters.pushes += 1
         seq = ProducerSeq(self._producer, self.counters.pushes)
         return self.layer.publish(name, Envelope(form, body, exclude).pack(), seq=seq, key=key)
 
-    def _name(self, room: str) -> RoomName:
-        # A room that exists has a valid name, which spares the check on the hot path.
-        known = self._rooms.get(RoomName(room))
-        if known is not None:
-            return known.name
-        return room_name(room, max_bytes=self.limits.max_room_name_bytes)
-
     def _deliver(self, name: RoomName, at: Position, payload: bytes) -> None:
         if self._flusher.flushing:
             self._flusher.after_flush(partial(self._deliver, name, at, payload))
             return
-        room = self._rooms.get(name)
+        room = self.memberships.rooms.get(name)
         if room is None:
             return
         try:
@@ -265,7 +256,7 @@ class Engine:
         connection.send_entries(owed)
 
     def _suspect(self, name: RoomName) -> None:
-        if (room := self._rooms.get(name)) is not None:
+        if (room := self.memberships.rooms.get(name)) is not None:
             for connection in list(room.members):
                 connection.let_go(CloseCode.GAP, "events may be missing; reconnect and resume", "gap")
 
@@ -313,9 +304,7 @@ class Engine:
         self._find(connection_id).close(code, reason)
 
     async def join(self, connection: Connection, room: str) -> Position:
-        """Make a connection a member of a room; return the position after which it gets every event.
-
-        Accepts the handshake if nobody has. A second join of the same room changes nothing.
+        """Make a connection a member of a room; see `Memberships.join`. Accepts the handshake if nobody has.
 
         Raises:
             RoomNameError: The name is too long or not printable.
@@ -324,77 +313,9 @@ class Engine:
             LayerError: The layer cannot deliver the room.
         """
         await self.start()
-        name = self._name(room)
+        name = self.memberships.name_of(room)
         connection.ensure_open()
-        entry = self._rooms.get(name)
-        if entry is None:
-            entry = self._rooms[name] = Room(name)
-            self._attaching[name] = asyncio.Task(self._attach(entry), loop=asyncio.get_running_loop())
-        entry.joining += 1
-        try:
-            if (attaching := self._attaching.get(name)) is not None:
-                await asyncio.shield(attaching)
-            self._add(connection, entry)
-        finally:
-            entry.joining -= 1
-            self._drop_if_deserted(entry)
-        return entry.top
-
-    def _add(self, connection: Connection, room: Room[Connection]) -> None:
-        if connection.state is not State.OPEN:
-            raise ConnectionClosed(connection.code)
-        if room.name in connection.memberships:
-            return
-        if len(connection.memberships) >= self.limits.max_rooms_per_connection:
-            raise TooManyRooms(self.limits.max_rooms_per_connection)
-        branch = room.branch(connection.kind)
-        room.add(connection, branch, connection.writer_for(branch))
-        connection.memberships[room.name] = branch
-        joined = connection.kind.joined(room.name, room.top, recovered=False)
-        if joined is not None:
-            connection.send_frame(joined)
-
-    async def _attach(self, room: Room[Connection]) -> None:
-        try:
-            top = await self.layer.attach(room.name)
-        except BaseException:
-            # At once, before those who wait for it learn of it: whoever joins meanwhile must attach anew.
-            # The room is another hub's life ago when its loop died and the hub was bound to the next.
-            if self._rooms.get(room.name) is room:
-                del self._attaching[room.name]
-                self._drop(room)
-            raise
-        del self._attaching[room.name]
-        if not room.top.epoch:
-            room.top = top
-        self._drop_if_deserted(room)
-
-    def _drop_if_deserted(self, room: Room[Connection]) -> None:
-        if room.is_deserted and room.name not in self._attaching and self._rooms.get(room.name) is room:
-            self._drop(room)
-
-    def _drop(self, room: Room[Connection]) -> None:
-        del self._rooms[room.name]
-        self.layer.detach(room.name)
-
-    def leave(self, connection: Connection, room: str) -> None:
-        """End a membership; what was pushed before is still written. No member, no effect."""
-        if RoomName(room) in connection.memberships:
-            connection.send_entries(self._leave(connection, RoomName(room)))
-
-    def leave_all(self, connection: Connection) -> list[Entry]:
-        """End all memberships; return what the connection is still owed of them."""
-        owed: list[Entry] = []
-        for name in list(connection.memberships):
-            owed.extend(self._leave(connection, name))
-        return owed
-
-    def _leave(self, connection: Connection, name: RoomName) -> list[Entry]:
-        del connection.memberships[name]
-        room = self._rooms[name]
-        owed = list(room.remove(connection))
-        self._drop_if_deserted(room)
-        return owed
+        return await self.memberships.join(connection, name)
 
     # ── What a connection tells ──
 
@@ -468,8 +389,8 @@ class Engine:
         return Statistics(
             connections=len(self._connections),
             ending=len(self._ending),
-            rooms=len(self._rooms),
-            memberships=sum(len(room.members) for room in self._rooms.values()),
+            rooms=len(self.memberships.rooms),
+            memberships=self.memberships.count(),
             paused=len(self._paused),
             outbox_bytes=sum(connection.outbox_size for connection in self._paused),
             pushes=counters.pushes,
