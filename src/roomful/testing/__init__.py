@@ -5,7 +5,12 @@ They need nothing but roomful itself, and no test framework.
 
 from ..core.errors import ConnectionClosed
 from .client import Client
+from .conformance import LayerCheck, check_layer
 from .connecting import connect
+from .fake_clock import FakeClock
+from .fake_layer import FakeLayer, Published
+from .fake_pusher import FakePusher, Pushed
+from .fake_wire import FakeFraming, FakeWire
 from .received import ErrorReply, Received
 from .socket import ClientGone, Refused
 
@@ -14,7 +19,16 @@ __all__ = (
     "ClientGone",
     "ConnectionClosed",
     "ErrorReply",
+    "FakeClock",
+    "FakeFraming",
+    "FakeLayer",
+    "FakePusher",
+    "FakeWire",
+    "LayerCheck",
+    "Published",
+    "Pushed",
     "Received",
     "Refused",
+    "check_layer",
     "connect",
 )

@@ -1,0 +1,101 @@
+"""A pusher for unit tests of use cases and consumers: it records, and has no hub, no socket and no event loop."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..core.close_codes import CloseCode
+from ..core.errors import UnknownConnection
+from ..core.events import Event
+from ..core.names import ConnectionId, RoomName, room_name
+from ..core.ports import Receipt
+from ..core.positions import Position
+
+__all__ = ("FakePusher", "Pushed")
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """One push."""
+
+    room: RoomName
+    message: Event | str | bytes
+    exclude: ConnectionId | None = None
+    key: str | None = None
+
+
+class FakePusher:
+    """Implements the port `Pusher`, with the hub's own rules for names and keys.
+
+    Attributes:
+        pushed: Every push that took effect, in order.
+        sent: Every direct send: the connection's id, and the message.
+        disconnected: Every connection that was closed: its id, the code and the reason.
+        unknown: Ids that no connection has; sending to one raises `UnknownConnection`.
+    """
+
+    def __init__(self) -> None:
+        self.pushed: list[Pushed] = []
+        self.sent: list[tuple[ConnectionId, Event | str | bytes]] = []
+        self.disconnected: list[tuple[ConnectionId, int, str]] = []
+        self.unknown: set[ConnectionId] = set()
+        self._failures: list[Exception] = []
+        self._keys: dict[tuple[RoomName, str], Receipt] = {}
+
+    def pushed_to(self, room: str) -> list[Event | str | bytes]:
+        """Return what was pushed to one room, in order."""
+        return [push.message for push in self.pushed if push.room == room]
+
+    def fail_next(self, error: Exception) -> None:
+        """Let the next push, send or disconnect raise."""
+        self._failures.append(error)
+
+    async def push(
+        self,
+        room: str,
+        message: Event | str | bytes,
+        *,
+        exclude: ConnectionId | None = None,
+        key: str | None = None,
+    ) -> Receipt:
+        """Record a push; each room numbers its own.
+
+        Raises:
+            RoomNameError: The hub would refuse the name.
+        """
+        name = room_name(room)
+        self._fail()
+        if key is not None and (earlier := self._keys.get((name, key))) is not None:
+            return Receipt(earlier.position, duplicate=True)
+        self.pushed.append(Pushed(name, message, exclude, key))
+        receipt = Receipt(Position("fake", len(self.pushed_to(name))))
+        if key is not None:
+            self._keys[name, key] = receipt
+        return receipt
+
+    async def send(self, connection_id: ConnectionId, message: Event | str | bytes) -> None:
+        """Record a direct send.
+
+        Raises:
+            UnknownConnection: The id is among `unknown`.
+        """
+        self._fail(connection_id)
+        self.sent.append((connection_id, message))
+
+    async def disconnect(
+        self, connection_id: ConnectionId, code: int = CloseCode.NORMAL, reason: str = ""
+    ) -> None:
+        """Record that a connection was closed.
+
+        Raises:
+            UnknownConnection: The id is among `unknown`.
+        """
+        self._fail(connection_id)
+        self.disconnected.append((connection_id, int(code), reason))
+        self.unknown.add(connection_id)
+
+    def _fail(self, connection_id: ConnectionId | None = None) -> None:
+        if self._failures:
+            raise self._failures.pop(0)
+        if connection_id in self.unknown:
+            raise UnknownConnection(str(connection_id))
