@@ -134,6 +134,7 @@ async def test_adopting_twice_is_refused() -> None:
     class App(Adopting):
         async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
             self.handle = scope["extensions"][EXTENSION]
+            assert self.handle.framing is FRAMING
             await super().__call__(scope, receive, send)
 
         async def after_adoption(self, receive: Receive, send: Send) -> None:
