@@ -142,12 +142,13 @@ class FakeLayer:
             raise LayerError("fake layer is not started")
         self.published.append(Published(room, payload, seq, key))
         answer: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
-        error, takes_effect = self._publish_failures.popleft() if self._publish_failures else (None, True)
-        receipt = self._take(room, payload, seq, key) if takes_effect else None
-        if error is not None:
-            answer.set_exception(error)
-        elif receipt is not None:
-            answer.set_result(receipt)
+        if not self._publish_failures:
+            answer.set_result(self._take(room, payload, seq, key))
+            return answer
+        error, takes_effect = self._publish_failures.popleft()
+        if takes_effect:
+            self._take(room, payload, seq, key)
+        answer.set_exception(error)
         return answer
 
     async def attach(self, room: RoomName) -> Position:

@@ -70,6 +70,7 @@ class FakeWire:
         self._takes = True
         self._is_paused = False
         self._transport: deque[Message] = deque()
+        self._taken: list[Message] = []
         self._unread: deque[str | bytes] = deque()
         self._peer: Peer | None = None
         self._is_lost = False
@@ -81,9 +82,8 @@ class FakeWire:
 
     @property
     def received(self) -> list[Received]:
-        """What the client has got, decoded: all that was written and is not in the transport any more."""
-        got = self.written[: len(self.written) - len(self._transport)]
-        return [decode(message.data.decode() if message.is_text else message.data) for message in got]
+        """What the client has got, decoded: all that was written and has passed the transport."""
+        return [decode(message.data.decode() if message.is_text else message.data) for message in self._taken]
 
     # ── The client ──
 
@@ -107,7 +107,7 @@ class FakeWire:
         self._takes = max_messages is None
         for _ in range(len(self._transport) if max_messages is None else max_messages):
             if self._transport:
-                self._transport.popleft()
+                self._taken.append(self._transport.popleft())
         self._tell_room()
 
     def client_goes(self, code: int = CloseCode.ABNORMAL, reason: str = "") -> None:
@@ -168,11 +168,13 @@ class FakeWire:
             return
         assert isinstance(data, tuple)  # made by the framing
         self.written += data
-        if not self._takes:
-            self._transport += data
-            if self.unsent() > self._capacity and not self._is_paused:
-                self._is_paused = True
-                self._peer_or_error().paused()
+        if self._takes:
+            self._taken += data
+            return
+        self._transport += data
+        if self.unsent() > self._capacity and not self._is_paused:
+            self._is_paused = True
+            self._peer_or_error().paused()
 
     def _read(self) -> None:
         while self.is_reading and self._unread and not self._is_lost:
