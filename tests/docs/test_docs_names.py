@@ -19,6 +19,7 @@ SOURCE = ROOT / "src/roomful"
 # Classes of others that the pages name.
 FOREIGN = {
     "Depends",
+    "ETag",
     "FastAPI",
     "HTTPException",
     "Header",
@@ -30,6 +31,8 @@ FOREIGN = {
     "WebSocket",
     "WebSocketException",
 }
+
+FOREIGN_FILES = (".json", ".toml")
 
 _IDENTIFIER = re.compile(r"(?:await )?(?P<name>[A-Za-z_]\w*(?:\.\w+)*)(?:\(.*\))?")
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
@@ -87,8 +90,8 @@ def _exists(span: str, *, strictly: bool) -> bool:
     if "/" in span and " " not in span and not span.startswith("/"):
         return (ROOT / span).exists() or (SOURCE / span).exists()
     matched = _IDENTIFIER.fullmatch(span)
-    if matched is None or not span.isascii():
-        return True  # an expression, a pattern, a text of the wire
+    if matched is None or not span.isascii() or span.endswith(FOREIGN_FILES):
+        return True  # an expression, a pattern, a text of the wire, a file of the reader's
     head, *rest = matched["name"].split(".")
     if head == "roomful":
         return _importable(matched["name"]) or matched["name"] in _source()
@@ -98,7 +101,11 @@ def _exists(span: str, *, strictly: bool) -> bool:
         known = head in _classes() or head in FOREIGN or hasattr(builtins, head)
         return known and (not rest or head not in _classes() or rest[0] in _members(head))
     if rest:
-        return (SOURCE / head).is_dir() or matched["name"] in _source() or head in ("gc", "msgspec")
+        return (
+            (SOURCE / head).is_dir()
+            or head in ("gc", "msgspec")
+            or all(part in _source() for part in (head, *rest))
+        )
     return not strictly or head in _names() or head in _source()
 
 
@@ -121,7 +128,7 @@ def _trees() -> tuple[ast.Module, ...]:
 
 @cache
 def _source() -> str:
-    return "".join(path.read_text() for path in SOURCE.rglob("*.py"))
+    return "".join(path.read_text() for path in SOURCE.rglob("*.*") if path.suffix in (".py", ".js", ".ts"))
 
 
 @cache
