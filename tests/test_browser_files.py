@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
 from typing import Any
 
 import pytest
@@ -12,8 +15,10 @@ from starlette.websockets import WebSocketDisconnect
 
 from roomful import browser
 from roomful.routing import ProtocolTypeRouter, URLRouter, mount
+from tests.examples.serving import ROOT
 
 SIZE_LIMIT_BYTES = 16 * 1024
+TSC = os.environ.get("ROOMFUL_TSC", "tsc")
 
 # The ways of mounting that README and docs name, each with what stands before the file's name.
 SITES: list[tuple[Any, str]] = [
@@ -173,3 +178,22 @@ def test_websocket_is_refused() -> None:
 def test_module_stays_small() -> None:
     """It is read and served as it is, without a build step that would shrink it."""
     assert len(browser.SCRIPT.read_bytes()) <= SIZE_LIMIT_BYTES
+
+
+@pytest.mark.skipif(
+    shutil.which(TSC) is None,
+    reason="no TypeScript compiler (npm install -g typescript; or name one in ROOMFUL_TSC)",
+)
+def test_types_allow_what_works_and_refuse_what_does_not() -> None:
+    """A strict program that uses all of them compiles, and each line that is meant to be refused is."""
+    options = "--noEmit --strict --exactOptionalPropertyTypes --target es2022 --lib es2022,dom"
+    modules = "--module esnext --moduleResolution bundler"
+    ran = subprocess.run(
+        [TSC, *options.split(), *modules.split(), "tests/browser/types/uses.ts"],
+        cwd=ROOT,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+    assert (ran.returncode, ran.stdout) == (0, "")

@@ -209,7 +209,7 @@ class Tab:
         """
         return await self.page.evaluate(script, argument)
 
-    async def pass_ms(self, ms: float) -> None:
+    async def pass_ms(self, ms: int) -> None:
         """Let time pass, with all that is due in it."""
         await self.page.clock.run_for(ms)
 
