@@ -19,7 +19,8 @@ from ..core.close_codes import CloseCode, check_close, close_code_for_status
 from ..core.errors import ConnectionClosed, InvalidState
 from ..core.names import ConnectionId, RoomName, new_connection_id
 from .heartbeat import Pulse
-from .outbox import Entry, Outbox
+from .outbox import Outbox
+from .outlet import Outlet
 from .turns import Turns
 
 if TYPE_CHECKING:
@@ -27,16 +28,15 @@ if TYPE_CHECKING:
     from asyncio import TimerHandle
 
     from ..core.events import Event
-    from ..core.ports import Frame, FrameKind, Handler, MessageId, Peer, Wire
+    from ..core.ports import FrameKind, Handler, MessageId, Peer, Wire
     from ..core.positions import Position
     from .engine import Engine
-    from .rooms import Branch, Writer
+    from .outbox import Entry
+    from .rooms import Branch
 
 __all__ = ("Connection", "State")
 
 logger: logging.Logger = logging.getLogger("roomful.hub")
-
-_DRAIN_BYTES = 64 * 1024  # joined at most when an outbox is written out; asyncio's own high-water mark
 
 
 class State(IntEnum):
@@ -48,12 +48,12 @@ class State(IntEnum):
     LOST = 3
 
 
-class Connection:
+class Connection(Outlet):
     """Implements the ports `Peer` (towards its wire) and `Link` (towards its consumer).
 
     Attributes:
         id: Its address, in any process.
-        memberships: The branch of each room that it is a member of; kept by the engine.
+        memberships: The branch of each room that it is a member of; kept by `Memberships`.
         pulse: What it has shown of itself, where the hub supervises its wire.
         reads: Whether its socket is read; not while too much waits for its handler.
     """
@@ -66,14 +66,9 @@ class Connection:
         "_connecting",
         "_ended",
         "_engine",
-        "_full",
-        "_kind",
-        "_outbox",
-        "_room_to_write",
         "_state",
         "_timer",
         "_turns",
-        "_wire",
         "id",
         "memberships",
         "pulse",
@@ -82,21 +77,18 @@ class Connection:
 
     def __init__(self, engine: Engine, kind: FrameKind, make_wire: Callable[[Peer], Wire]) -> None:
         self.id: ConnectionId = new_connection_id()
-        self.memberships: dict[RoomName, Branch[Connection]] = {}
         self.reads: bool = True
+        super().__init__(kind)
+        self.memberships: dict[RoomName, Branch[Connection]] = {}
         self._engine = engine
-        self._kind = kind
         self._state = State.OPENING
         self._accepted = False
         self._code: int | None = None
         self._connecting: asyncio.Task[object] | None = None
         self._turns: Turns | None = None
-        self._outbox: Outbox | None = None
-        self._full = False
         self._closing: tuple[int, str] | None = None
         self._timer: TimerHandle | None = None
         self._ended: asyncio.Future[None] | None = None
-        self._room_to_write: asyncio.Future[None] | None = None
         self._wire = make_wire(self)
         self.pulse: Pulse | None = None if self._wire.supervises else Pulse()
 
@@ -250,15 +242,6 @@ class Connection:
         self.ensure_open()
         self.send_frame(frame)
 
-    def room_to_write(self) -> asyncio.Future[None] | None:
-        """Return what is done once at most half of the outbox is taken, or None when it is so now."""
-        if self._outbox is None or self._outbox.has_room:
-            return None
-        if self._room_to_write is None:
-            self._room_to_write = asyncio.get_running_loop().create_future()
-        # Shielded, because several may wait, and one that is cancelled must not cancel it for the others.
-        return asyncio.shield(self._room_to_write)
-
     def reply(self, reply_to: MessageId, value: object) -> None:
         """Answer a message; a connection that has ended gets nothing."""
         frame = self._kind.reply(reply_to, value)
@@ -315,64 +298,11 @@ class Connection:
         self._release()
         self._wire.close(code, reason, linger_s=self._engine.limits.linger_s)
 
-    # ── Writing ──
-
-    @property
-    def unsent(self) -> int:
-        """Bytes that wait between the wire's `write` and the kernel."""
-        return self._wire.unsent()
-
-    @property
-    def outbox_size(self) -> int:
-        """Bytes that wait in the outbox."""
-        return 0 if self._outbox is None else self._outbox.size
-
-    def writer_for(self, branch: Branch[Connection]) -> Writer:
-        """Return what a branch calls to write to this member: the wire itself while it has room."""
-        return self._wire.write if self._outbox is None else partial(self._enqueue_batch, branch)
-
-    def send_frame(self, frame: Frame) -> None:
-        """Write a frame to this connection alone, behind what it is owed of its rooms."""
-        owed = self._engine.owed(self)
-        owed.append(Entry(frame))
-        self._write(owed)
-
-    def send_entries(self, entries: Sequence[Entry]) -> None:
-        """Write entries of one room that the member is owed ahead of the room's flush."""
-        if entries:
-            self._write(entries)
+    # ── Peer: towards the wire ──
 
     def ping(self) -> None:
         """Ask the client for a sign of life."""
         self._wire.ping()
-
-    def _write(self, entries: Sequence[Entry]) -> None:
-        if self._outbox is None:
-            self._write_through(entries)
-        else:
-            self._enqueue(entries)
-
-    def _write_through(self, entries: Sequence[Entry]) -> None:
-        try:
-            self._wire.write(self._kind.join([entry.frame for entry in entries]))
-        except Exception as error:  # noqa: BLE001 -- a broken wire ends its own connection; a flush does the same
-            self._engine.after_flush(partial(self._engine.broken, self, error))
-
-    def _enqueue_batch(self, branch: Branch[Connection], _joined: object) -> None:
-        self._enqueue(branch.writing)
-
-    def _enqueue(self, entries: Sequence[Entry]) -> None:
-        outbox = self._outbox
-        assert outbox is not None  # without one the wire itself is written to
-        for entry in entries:
-            if not outbox.offer(entry):
-                # A member cannot leave its rooms in the middle of a flush.
-                self._engine.after_flush(
-                    partial(self.let_go, CloseCode.SLOW, "outbox is full; reconnect and resume", "slow")
-                )
-                return
-
-    # ── Peer: towards the wire ──
 
     def received(self, message: str | bytes) -> None:
         """Hand a message to the consumer; stop reading when too much waits for it."""
@@ -385,39 +315,11 @@ class Connection:
                 self.reads = False
                 self._wire.stop_reading()
 
-    def paused(self) -> None:
-        """Put an outbox in front of a transport that is full."""
-        self._full = True
-        if self._outbox is None and self._state is State.OPEN:
-            limits = self._engine.limits
-            self._outbox = Outbox(max_messages=limits.max_outbox_messages, max_bytes=limits.max_outbox_bytes)
-            for branch in self.memberships.values():
-                branch.writers[self] = self.writer_for(branch)
-            self._engine.paused(self)
-
     def resumed(self) -> None:
         """Write the outbox out; once it is empty the wire is written to again."""
-        self._full = False
         if self.pulse is not None:
             self.pulse.flowing()
-        while (outbox := self._outbox) is not None:
-            entries = outbox.take(_DRAIN_BYTES)
-            if entries:
-                self._write_through(entries)
-            if outbox.has_room:
-                self._let_write()
-            if self._full:
-                return
-            if not entries:
-                self._outbox = None
-                self._release()
-                for branch in self.memberships.values():
-                    branch.writers[self] = self.writer_for(branch)
-                self._engine.flowing(self)
-                if self._closing is not None:
-                    code, reason = self._closing
-                    self._closing = None
-                    self._wire.close(code, reason)
+        super().resumed()
 
     def heard(self) -> None:
         """Note a sign of life."""
@@ -448,6 +350,37 @@ class Connection:
         else:
             self._engine.ended(self)
 
+    def _overflowed(self) -> None:
+        # A member cannot leave its rooms in the middle of a flush.
+        self._engine.after_flush(
+            partial(self.let_go, CloseCode.SLOW, "outbox is full; reconnect and resume", "slow")
+        )
+
+    def _new_outbox(self) -> Outbox | None:
+        if self._state is not State.OPEN:
+            return None
+        limits = self._engine.limits
+        return Outbox(max_messages=limits.max_outbox_messages, max_bytes=limits.max_outbox_bytes)
+
+    def _owed(self) -> list[Entry]:
+        return self._engine.owed(self)
+
+    def _redirected(self) -> None:
+        for branch in self.memberships.values():
+            branch.writers[self] = self.writer_for(branch)
+        if self._outbox is not None:
+            self._engine.paused(self)
+            return
+        self._engine.flowing(self)
+        self._release()
+        if self._closing is not None:
+            code, reason = self._closing
+            self._closing = None
+            self._wire.close(code, reason)
+
+    def _broke(self, error: Exception) -> None:
+        self._engine.after_flush(partial(self._engine.broken, self, error))
+
     def _read_on(self) -> None:
         self.reads = True
         self._wire.start_reading()
@@ -458,11 +391,6 @@ class Connection:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-
-    def _let_write(self) -> None:
-        if self._room_to_write is not None:
-            self._room_to_write.set_result(None)
-            self._room_to_write = None
 
 
 def _exceeds(message: str | bytes, max_bytes: int) -> bool:
