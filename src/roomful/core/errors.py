@@ -14,7 +14,9 @@
     │   ├── ConnectionClosed                  the connection has ended or is ending
     │   ├── TooManyRooms                      the connection is in as many rooms as it may be
     │   ├── HubClosed                         the hub has been closed
-    │   └── WrongLoop                         the hub belongs to another running event loop
+    │   ├── WrongLoop                         the hub belongs to another running event loop
+    │   └── UnexpectedMessage (RuntimeError)  an ASGI message out of order (`roomful.server`)
+    ├── ClientDisconnected (OSError)          an ASGI `send` after the client has gone (`roomful.server`)
     ├── UnknownConnection (LookupError)       no connection has this id
     └── LayerError                            the layer cannot do what was asked
         └── NotShared                         a layer of one process stands under several

@@ -189,7 +189,11 @@ class Wire(Protocol):
         """Whether the server below looks after pings, deadlines and aborting itself, so that the hub must not."""
 
     def accept(self, subprotocol: str | None, headers: Sequence[tuple[bytes, bytes]]) -> None:
-        """Accept the handshake. Called at most once, and before the first `write`."""
+        """Accept the handshake. Called at most once, and before the first `write`.
+
+        Raises:
+            ValueError: A header or the subprotocol cannot be sent; nothing was sent.
+        """
 
     def refuse(self, status: int, body: bytes, headers: Sequence[tuple[bytes, bytes]]) -> None:
         """Refuse the handshake with an HTTP response, where the server can, else with its own refusal."""
@@ -236,7 +240,10 @@ class Peer(Protocol):
         """Know that bytes came: a sign of life."""
 
     def lost(self, code: int, reason: str) -> None:
-        """Know that the socket has ended. The wire calls this exactly once, and nothing after it."""
+        """Know that the connection has ended. The wire calls this exactly once, and nothing after it.
+
+        It may come before the socket is gone; nothing may be written after it.
+        """
 
 
 # ── One consumer ──

@@ -201,15 +201,16 @@ class Connection(Outlet):
         Raises:
             InvalidState: It has been accepted already.
             ConnectionClosed: It has ended.
+            ValueError: A header or the subprotocol cannot be sent; it may be accepted again.
         """
         if self._state is State.OPEN:
             raise InvalidState("connection is accepted already; accept before the first join or send")
         if self._state is not State.OPENING:
             raise ConnectionClosed(self._code)
         lines = [(k.lower().encode("latin-1"), v.encode("latin-1")) for k, v in headers.items()]
+        self._wire.accept(subprotocol, lines)
         self._state = State.OPEN
         self._accepted = True
-        self._wire.accept(subprotocol, lines)
         self._engine.accepted(self)
 
     def ensure_open(self) -> None:

@@ -44,7 +44,7 @@ class Client:
         self.accepted_subprotocol: str | None = None
         self.accepted_headers: Mapping[str, str] = {}
         self.close_code: int | None = None
-        self.close_reason = ""
+        self.close_reason: str = ""
 
     def __repr__(self) -> str:
         return "<Client open>" if self.close_code is None else f"<Client closed with {self.close_code}>"

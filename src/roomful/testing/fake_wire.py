@@ -58,14 +58,14 @@ class FakeWire:
     def __init__(self, *, capacity_bytes: int = 64 * 1024, supervises: bool = False) -> None:
         self.framing: Framing = FakeFraming()
         self.write: Callable[[object], None] = self._write
-        self.supervises = supervises
+        self.supervises: bool = supervises
         self.written: list[Message] = []
         self.accepted: tuple[str | None, list[tuple[bytes, bytes]]] | None = None
         self.refused: tuple[int, bytes, list[tuple[bytes, bytes]]] | None = None
         self.closed: tuple[int, str, float | None] | None = None
-        self.is_aborted = False
-        self.is_reading = True
-        self.pings = 0
+        self.is_aborted: bool = False
+        self.is_reading: bool = True
+        self.pings: int = 0
         self._capacity = capacity_bytes
         self._takes = True
         self._is_paused = False
