@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from roomful.server.asgi import ClientDisconnected, UnexpectedMessage
+from roomful.core.errors import ClientDisconnected, UnexpectedMessage
 from tests.server.apps import Receive, Scope, Send, echo, run_messages
 from tests.server.serving import PATIENCE_S, RawClient, masked, raw_request, serve, until, upgrade_request
 

@@ -15,8 +15,8 @@
     │   ├── TooManyRooms                      the connection is in as many rooms as it may be
     │   ├── HubClosed                         the hub has been closed
     │   ├── WrongLoop                         the hub belongs to another running event loop
-    │   └── UnexpectedMessage (RuntimeError)  an ASGI message out of order (`roomful.server`)
-    ├── ClientDisconnected (OSError)          an ASGI `send` after the client has gone (`roomful.server`)
+    │   └── UnexpectedMessage (RuntimeError)  an ASGI message out of order
+    ├── ClientDisconnected (OSError)          an ASGI `send` after the client has gone
     ├── UnknownConnection (LookupError)       no connection has this id
     └── LayerError                            the layer cannot do what was asked
         └── NotShared                         a layer of one process stands under several
@@ -29,6 +29,7 @@ from __future__ import annotations
 import itertools
 
 __all__ = (
+    "ClientDisconnected",
     "ConnectionClosed",
     "ConsumerError",
     "EventTypeError",
@@ -45,6 +46,7 @@ __all__ = (
     "RoomNameError",
     "RoomfulError",
     "TooManyRooms",
+    "UnexpectedMessage",
     "UnknownConnection",
     "WrongLoop",
 )
@@ -116,6 +118,17 @@ class WrongLoop(InvalidState):
         super().__init__(
             "hub is in use by another running event loop; use push_threadsafe from other threads"
         )
+
+
+class UnexpectedMessage(InvalidState, RuntimeError):
+    """An application's ASGI `send` got a message that cannot follow what was sent before.
+
+    A `RuntimeError` too, as other servers raise.
+    """
+
+
+class ClientDisconnected(RoomfulError, OSError):
+    """An application's ASGI `send` was called after the client had gone; an `OSError`, as ASGI asks for."""
 
 
 class UnknownConnection(RoomfulError, LookupError):

@@ -14,7 +14,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 from ..core.close_codes import CloseCode, check_close
-from ..core.errors import InvalidState, RoomfulError
+from ..core.errors import ClientDisconnected, InvalidState, UnexpectedMessage
 from ..core.limits import Limits
 from .adoption import EXTENSION, Adoption
 from .frames import binary_frame, text_frame
@@ -27,19 +27,11 @@ if TYPE_CHECKING:
     from .contract import App, AsgiMessage, Config, Scope
     from .protocol import WebSocketProtocol
 
-__all__ = ("AsgiCall", "ClientDisconnected", "UnexpectedMessage")
+__all__ = ("AsgiCall",)
 
 logger: Final = logging.getLogger("uvicorn.error")
 
 _LIMITS: Final = Limits()
-
-
-class ClientDisconnected(RoomfulError, OSError):
-    """`send` was called after the client had gone; an `OSError`, as ASGI asks for."""
-
-
-class UnexpectedMessage(InvalidState, RuntimeError):
-    """`send` got a message that cannot follow what was sent before; a `RuntimeError`, as uvicorn raises."""
 
 
 class Phase(Enum):
