@@ -77,7 +77,11 @@ def run(args: argparse.Namespace) -> int:
             sys.path.insert(0, args.app_dir)
             application()
         uvicorn.run(
-            "roomful.cli.worker:application", factory=True, ws="roomful.server:WebSocketProtocol", http="roomful.server.http:HttpProtocol", **options
+            "roomful.cli.worker:application",
+            factory=True,
+            ws="roomful.server:WebSocketProtocol",
+            http="roomful.server.http:HttpProtocol",
+            **options,
         )
     except NotShared as error:
         print(f"roomful serve: {error}", file=sys.stderr)
