@@ -12,6 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from roomful import CloseCode, Limits
+from roomful.consumers.definition import RESERVED_NAMES
 from roomful.core import close_codes, limits
 from roomful.core.close_codes import close_code_for_status, may_come_back
 from roomful.layers.memory import MemoryLayer
@@ -41,7 +42,7 @@ def test_fixed_limits_are_those_of_the_code() -> None:
     for name, value, _beyond in _rows(LIMITS_PAGE, "Fixed"):
         module, _, constant = name.strip("`").rpartition(".")
         number = getattr(importlib.import_module(f"roomful.{module}"), constant)
-        assert value in (f"{number} bytes", f"{number} characters", f"{number:g} s"), name
+        assert value == _amount(constant.lower(), number), name
 
 
 def test_limits_of_the_memory_layer_are_those_of_the_code() -> None:
@@ -87,6 +88,14 @@ def test_error_codes_are_those_of_the_code() -> None:
     assert {code for code in rows if " " not in code} - {"http_"} == answered
 
 
+def test_reserved_names_are_those_of_the_code() -> None:
+    """Each name that a consumer must not redefine stands in the page."""
+    page = (ROOT / "docs/reference/consumers.md").read_text()
+    named = set(re.findall(r"`(?:await )?(?:self\.)?(\w+)(?:\(.*?\))?`", page))
+
+    assert named >= RESERVED_NAMES
+
+
 def _rows(page: Path, heading: str) -> list[list[str]]:
     """Return the cells of the first table under a heading."""
     text = page.read_text()
@@ -106,7 +115,7 @@ def _amount(name: str, value: object) -> str:
             if value % size == 0:
                 return f"{value // size} {unit}"
         return f"{value} bytes"
-    # max_outbox_messages, max_handler_threads, max_rooms_per_connection: the unit is the last plural.
+    # max_outbox_messages, max_rooms_per_connection, max_id_characters: the unit is the last plural.
     return f"{value} {[word for word in name.split('_') if word.endswith('s')][-1]}"
 
 
