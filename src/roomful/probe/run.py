@@ -259,7 +259,7 @@ class ProbeRun:
                 bad = trial
             search.tell(trial.outcome)
             took = trial.ended_at_s - trial.began_at_s
-            if trial.outcome is Outcome.GOOD and took > 0.2 and not search.done and search.bad is None:
+            if trial.outcome is Outcome.GOOD and took > 1.0 and not search.done and search.bad is None:
                 # A slow server needs its time for a large burst; do not begin what will not end.
                 search.lower_ceiling(max(count, int(count * left / 3 / took)))
         self.result.cliffs.append(_cliff("burst", "messages", search, bad, numbers))

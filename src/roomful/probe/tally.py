@@ -12,13 +12,15 @@ from typing import Final
 
 from hdrh.histogram import HdrHistogram  # type: ignore[import-untyped]  # it carries no types
 
-__all__ = ("ROW_S", "Latency", "Row", "Tally", "growth")
+__all__ = ("MANY", "ROW_S", "Latency", "Row", "Tally", "growth")
 
 ROW_S: Final = 0.05
 # Theil-Sen over more pairs than this gains nothing.
 _MAX_POINTS: Final = 120
 _MIN_POINTS: Final = 6
 _MAX_US: Final = 3_600_000_000
+MANY: Final = 65_536
+"""From so many fresh latencies on they are to be absorbed, so that a tick that takes long keeps little."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,26 +67,38 @@ class Latency:
 class Tally:
     """Collect the latencies of one trial."""
 
-    __slots__ = ("_histogram", "fresh", "rows")
+    __slots__ = ("_count", "_histogram", "_longest", "_sample", "fresh", "rows")
 
     def __init__(self) -> None:
         self._histogram = HdrHistogram(1, _MAX_US, 3)
         self.fresh: array[int] = array("q")
-        """Latencies in µs that no row has counted yet; whoever receives appends here."""
+        """Latencies in µs that the histogram has not counted yet; whoever receives appends here."""
         self.rows: list[Row] = []
+        self._count = 0
+        self._longest = 0
+        self._sample: list[int] = []
+
+    def absorb(self) -> None:
+        """Count what is fresh; to be called when that is much, and by `row`."""
+        fresh = sorted(self.fresh)
+        del self.fresh[:]
+        if not fresh:
+            return
+        for value, count in Counter(fresh).items():
+            self._histogram.record_value(min(max(value, 1), _MAX_US), count)
+        self._count += len(fresh)
+        self._longest = max(self._longest, fresh[-1])
+        self._sample = fresh
 
     def row(
         self, t_s: float, *, due: int, offered: int, arrived: int, paused: int, unsent_bytes: int
     ) -> None:
-        """End an interval."""
-        fresh = sorted(self.fresh)
-        del self.fresh[:]
-        for value, count in Counter(fresh).items():
-            self._histogram.record_value(min(max(value, 1), _MAX_US), count)
-        number = len(fresh)
-        median = fresh[number // 2] if number else 0
-        longest = fresh[-1] if number else 0
-        row = Row(round(t_s, 4), due, offered, arrived, number, median, longest, paused, unsent_bytes)
+        """End an interval. Of more than 65,536 latencies the median is that of the newest."""
+        self.absorb()
+        median = self._sample[len(self._sample) // 2] if self._sample else 0
+        latencies, longest = self._count, self._longest
+        self._count, self._longest, self._sample = 0, 0, []
+        row = Row(round(t_s, 4), due, offered, arrived, latencies, median, longest, paused, unsent_bytes)
         self.rows.append(row)
 
     def latency(self) -> Latency | None:

@@ -18,7 +18,7 @@ from roomful.probe.connection import Connection
 from roomful.probe.marks import DAMAGED, MARK_BYTES, Marker, find_mark
 from roomful.probe.recipes import Recipe
 from roomful.probe.schedule import Schedule, Window
-from roomful.probe.tally import ROW_S, Tally
+from roomful.probe.tally import MANY, ROW_S, Tally
 from roomful.probe.template import Template
 
 __all__ = ("CANARY", "Mode", "Sender", "Traffic")
@@ -318,6 +318,8 @@ class Traffic:
                 if found is None:
                     break
         if count:
+            if len(fresh) > MANY:
+                self.tally.absorb()
             self._count(receiver, count, now)
 
     def _count(self, receiver: Sender, count: int, now: float) -> None:
