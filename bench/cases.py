@@ -8,6 +8,10 @@ from typing import Protocol
 from bench.load.echo import Echo
 from bench.load.fanout import Fanout
 from bench.load.idle import Idle
+from bench.load.images import Images
+from bench.load.latency import Latency
+from bench.load.rooms import Rooms
+from bench.load.slow import SlowReader
 from bench.process import Server
 from bench.programs import Program
 from bench.sample import Sample
@@ -83,6 +87,9 @@ class Case:
         aims: What is to be reached.
         is_fresh: Whether each round needs a server of its own.
         has_tls: Whether it is spoken over TLS.
+        rounds: How many rounds it has at most, where more would tell no more.
+        is_parallel: Whether the rows may have their turns at the same time, because they only wait.
+        pace: The row whose greatest rate sets the load's, and the share of it.
     """
 
     name: str
@@ -94,6 +101,9 @@ class Case:
     aims: tuple[Aim, ...] = ()
     is_fresh: bool = False
     has_tls: bool = False
+    rounds: int | None = None
+    is_parallel: bool = False
+    pace: tuple[str, float] | None = None
 
 
 _PER_DELIVERY = (
@@ -111,6 +121,20 @@ _PER_ECHO = (
     Column("reads", "reads per message", 1.0, 2),
     Column("server_share", "server's core, %", 100, 0),
     Column("load_share", "load's core, %", 100, 0),
+)
+_LATENCY = (
+    Column("p50", "p50, ms", 1e3),
+    Column("p99", "p99, ms", 1e3),
+    Column("p999", "p99.9, ms", 1e3),
+    Column("offered", "deliveries/s, thousand", 1e-3, 0),
+    Column("cpu_s", "CPU per delivery, µs", 1e6),
+    Column("late_p99", "load late (p99), ms", 1e3),
+)
+_IMAGES = (
+    Column("missing", "unanswered", 1.0, 0),
+    Column("wall_s", "seconds", 1.0, 1),
+    Column("peak", "peak of the process, MB", 1 / 2**20, 1),
+    Column("before", "before it, MB", 1 / 2**20, 1),
 )
 _BASES = ("floor", "transport", "fastapi")
 _ECHOING = (
@@ -141,6 +165,21 @@ CASES = (
         "reply-500", "Fan-out to 500 members with a reply to the poster, 16 messages under way",
         Fanout(members=500, under_way=16, reply=True), PUSHING, _PER_DELIVERY, _BASES,
         (Aim("cpu_s", 1.5, 1.1, "roomful", case="fanout-500"),),
+    ),
+    Case(
+        "fanout-500-16k", "Fan-out to 500 members, 16 KB, one message under way",
+        Fanout(members=500, under_way=1, size=16384), PUSHING, _PER_DELIVERY, _BASES,
+    ),
+    Case(
+        "rooms-1000", "1,000 rooms of 10, each of 2,000 members in 5 of them, 128 bytes, 16 messages under way",
+        Rooms(rooms=1000, members=2000, each=5, under_way=16),
+        ("fastapi", "websockets", "picows", "socketify", "channels", *OURS), _PER_DELIVERY, ("fastapi", "picows"),
+    ),
+    Case(
+        "tls-500", "Fan-out to 500 members over TLS, 128 bytes, 16 messages under way",
+        Fanout(members=500, under_way=16),
+        ("transport", "fastapi", "websockets", "picows", "socketify", *OURS), _PER_DELIVERY, ("transport", "fastapi"),
+        has_tls=True,
     ),
     Case(
         "echo-raw-lone", "Echo of raw text, 50 connections with one message of 128 bytes under way",
@@ -174,6 +213,44 @@ CASES = (
         ),
         ("fastapi",),
         (Aim("own", 5 * 1024, 3 * 1024, row="roomful-fastapi"),),
-        is_fresh=True,
+        is_fresh=True, rounds=2,
+    ),
+    Case(
+        "latency-500", "Delivery to 500 members at half of the greatest rate of FastAPI's loop",
+        Latency(members=500), ("fastapi", "websockets", "picows", "socketify", *OURS), _LATENCY, ("fastapi",),
+        (Aim("p99", 1 / 2, 1 / 4, "fastapi"),),
+        rounds=3, pace=("fastapi", 0.5),
+    ),
+    Case(
+        "latency-5000-idle", "Delivery to 500 members at 70 % of Roomful's greatest rate, beside 5,000 idle ones",
+        Latency(members=500, idle=5000), ("socketify", "roomful", "roomful-fastapi"), _LATENCY, ("socketify",),
+        rounds=3, pace=("roomful", 0.7),
+    ),
+    Case(
+        "slow-reader", "50 members of which one never reads, 2,000 messages of 64 KB",
+        SlowReader(members=50, messages=2000, size=65536),
+        ("fastapi", "websockets", "picows", "socketify", "channels", *OURS),
+        (
+            Column("missing", "messages missing at each of the others", 1.0, 0),
+            Column("wall_s", "seconds", 1.0, 1),
+            Column("peak", "peak of the process, MB", 1 / 2**20, 1),
+            Column("before", "before it, MB", 1 / 2**20, 1),
+            Column("kernel", "kernel's share of the stuck one, KB", 1 / 1024, 0),
+        ),
+        (),
+        (Aim("missing", 0), Aim("peak", 45 * 2**20), Aim("kernel", 300 * 1024)),
+        is_fresh=True, rounds=1,
+    ),
+    Case(
+        "images-50ms", "300 images of 1 MB from one client, into a handler of 50 ms",
+        Images(count=300, handler_s=0.05), ("fastapi", "websockets", *OURS), _IMAGES, (),
+        (Aim("missing", 0), Aim("peak", 60 * 2**20)),
+        is_fresh=True, rounds=1, is_parallel=True,
+    ),
+    Case(
+        "images-4s", "20 images of 1 MB from one client, into a handler of 4 s",
+        Images(count=20, handler_s=4.0), ("fastapi", "websockets", *OURS), _IMAGES, (),
+        (Aim("missing", 0), Aim("peak", 60 * 2**20)),
+        is_fresh=True, rounds=1, is_parallel=True,
     ),
 )  # fmt: skip

@@ -10,10 +10,12 @@ import asyncio
 import gc
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bench.cases import Case
+from bench.load.fanout import Fanout
+from bench.load.latency import Latency
 from bench.machine import load_average
 from bench.process import Server
 from bench.rows import FOLDER, Row, row_named
@@ -72,16 +74,40 @@ async def run_case(case: Case, plan: Plan, say: Callable[[str], None]) -> CaseRe
             for row in rows:
                 with suppress(RuntimeError):
                     servers[row.name] = await _start(case, plan, row)
-        for number in range(plan.rounds):
-            for row in rows:
-                sample = await _turn(case, plan, row, servers)
-                result.samples.setdefault(row.name, []).append(sample)
-                say(_line(case, row, number, sample))
+        if case.pace is not None:
+            case = await _paced(case, plan, servers, say)
+        for number in range(min(plan.rounds, case.rounds or plan.rounds)):
+            if case.is_parallel:
+                samples = await asyncio.gather(*(_turn(case, plan, row, servers) for row in rows))
+            else:
+                samples = []
+            for index, row in enumerate(rows):
+                if not case.is_parallel:
+                    samples.append(await _turn(case, plan, row, servers))
+                result.samples.setdefault(row.name, []).append(samples[index])
+                say(_line(case, row, number, samples[index]))
     finally:
         for server in servers.values():
             server.stop()
     result.load_average.append(load_average())
     return result
+
+
+async def _paced(case: Case, plan: Plan, servers: dict[str, Server], say: Callable[[str], None]) -> Case:
+    """Find the greatest rate of the row that sets the pace, and set the load's."""
+    assert case.pace is not None
+    assert isinstance(case.load, Latency)
+    name, share = case.pace
+    full = replace(case, load=Fanout(members=case.load.members, under_way=16, room=b"0000"))
+    rates = [
+        sample.figures["rate"]
+        for _ in range(2)
+        if (sample := await _turn(full, plan, row_named(name), servers)).is_valid
+    ]
+    if not rates:
+        raise RuntimeError(f"{name} gave no rate to set the pace by")
+    say(f"{case.name:<18} pace: {share:.0%} of the {max(rates):,.0f} deliveries/s of {name}")
+    return replace(case, load=replace(case.load, rate=share * max(rates)))
 
 
 def _rows(case: Case, plan: Plan, result: CaseResult) -> list[Row]:

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.cases import Case
-from bench.machine import describe
+from bench.load.pump import PumpCarrier
+from bench.machine import describe, load_average
+from bench.native import build_counter
+from bench.picture import svg
+from bench.report import markdown
 from bench.results import FORMAT, case_to_json
 from bench.run import CaseResult, Plan, run_case
 
-__all__ = ("Session",)
+__all__ = ("Session", "write_views")
 
 
 class Session:
-    """Runs cases and writes `latest.json` after each.
+    """Runs cases, and after each writes `latest.json`, `latest.md` and `latest.svg`.
 
     Args:
         cases: Which.
@@ -40,7 +44,14 @@ class Session:
             "format": FORMAT,
             "date": datetime.now(UTC).isoformat(timespec="seconds"),
             "command": self._command,
+            "load_average": load_average(),
             "rounds": self._plan.rounds,
+            "counting": "counted in the process, by a library that is preloaded"
+            if build_counter()
+            else "not counted",
+            "loading": "in C, which never sleeps"
+            if PumpCarrier.is_there()
+            else "in Python, as no compiler was found",
             "seconds": self._plan.seconds,
             **describe(self._plan.python),
         }
@@ -62,3 +73,15 @@ class Session:
         self._folder.mkdir(parents=True, exist_ok=True)
         data = {**about, "cases": [case_to_json(result) for result in self._results]}
         (self._folder / "latest.json").write_text(json.dumps(data, indent=1) + "\n")
+        write_views(data, self._results, self._folder / "latest")
+
+
+def write_views(run: Mapping[str, object], results: Sequence[CaseResult], path: Path) -> None:
+    """Write the table and the picture of a run beside its JSON."""
+    path.with_suffix(".md").write_text(markdown(run, results))
+    machine, versions = run["machine"], run["versions"]
+    assert isinstance(machine, Mapping)
+    assert isinstance(versions, Mapping)
+    cores = f"{machine['cores']} cores of {machine['processor']}"
+    about = f"{cores}, {machine['kernel']}, {versions['python']}, {run['date']}"
+    path.with_suffix(".svg").write_text(svg(results, machine=about))

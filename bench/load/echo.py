@@ -6,14 +6,17 @@ then on the bytes of the replies must be the same again, in the same order.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from bench.frames import CLOSE, PING, client_frame, read_head
-from bench.load.client import connect_all
+from bench.load.carrier import Carrier, LoopCarrier
 from bench.load.pace import Meter
+from bench.load.pump import PumpCarrier
+from bench.load.stream import Stream
 from bench.process import Server
 from bench.programs import Program
 from bench.sample import Sample
@@ -22,14 +25,13 @@ from roomful.core.ledger import mark
 __all__ = ("Echo",)
 
 _RING = 64
-_PONG = 0xA
 _FIRST_ID = 100  # three digits, so that all frames are of one size
 _LEARN_S = 20.0
 _GRACE_S = 5.0
 
 
-class _Client(asyncio.Protocol):
-    """One client.
+class _Client:
+    """One client. Its replies are its own, so that all that comes is for it to check.
 
     Attributes:
         got: Replies that it has got.
@@ -37,8 +39,10 @@ class _Client(asyncio.Protocol):
         fault: What was wrong first, if anything.
     """
 
-    def __init__(self, number: int, transport: asyncio.Transport, echo: Echo) -> None:
-        self._transport = transport
+    is_slow = True
+
+    def __init__(self, number: int, write: Callable[[bytes], None], echo: Echo) -> None:
+        self._write = write
         self._echo = echo
         self._payloads = [echo.payload(number, index) for index in range(_RING)]
         frames = [client_frame(payload) for payload in self._payloads]
@@ -55,6 +59,8 @@ class _Client(asyncio.Protocol):
         self.got = 0
         self.sent = 0
         self.fault: str | None = None
+        self.at = 0
+        self.pong: Callable[[bytes], None] | None = None
 
     @property
     def has_learned(self) -> bool:
@@ -66,14 +72,10 @@ class _Client(asyncio.Protocol):
         count = self.under_way - (self.sent - self.got)
         if count > 0 and self.is_posting:
             begin = self.sent % _RING * self._frame_size
-            self._transport.write(self._out[begin : begin + count * self._frame_size])
+            self._write(self._out[begin : begin + count * self._frame_size])
             self.sent += count
 
-    def leave(self) -> None:
-        """Go."""
-        self._transport.abort()
-
-    def data_received(self, data: bytes) -> None:
+    def feed(self, data: bytes) -> None:
         """Check replies, and send on."""
         at = self._at
         if not self._rest and self._in.startswith(data, at):
@@ -84,11 +86,9 @@ class _Client(asyncio.Protocol):
             self._read(data)
         self.go_on()
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def ended(self) -> None:
         """Know that the server hung up."""
-        del exc
-        if self.fault is None and self.is_posting:
-            self.fault = "connections ended"
+        self.fault = self.fault or "connections ended"
 
     def _read(self, data: bytes) -> None:
         """Read frames one by one: while learning, and around the server's pings."""
@@ -101,7 +101,8 @@ class _Client(asyncio.Protocol):
         start = 0
         while (head := read_head(data, start)) is not None and head.end <= len(data):
             if head.opcode == PING:
-                self._transport.write(client_frame(data[head.payload_at : head.end], opcode=_PONG))
+                if self.pong is not None:
+                    self.pong(data[head.payload_at : head.end])
             elif head.opcode < CLOSE:
                 self._take(data[start : head.end], data[head.payload_at : head.end])
             start = head.end
@@ -158,62 +159,58 @@ class Echo:
     async def run(self, server: Server, *, seconds: float) -> Sample:
         """Do one round."""
         sample = Sample()
-        clients: list[_Client] = []
-
-        def ready(number: int, transport: asyncio.Transport) -> _Client:
-            client = _Client(number, transport, self)
-            clients.append(client)
-            return client
-
+        carrier: Carrier = PumpCarrier(Stream(0x1000)) if PumpCarrier.is_there() else LoopCarrier()
+        clients = [
+            _Client(number, partial(carrier.write, number), self) for number in range(self.connections)
+        ]
         try:
-            await connect_all(server.port, [f"/{self.program}"] * self.connections, ready)
-            if await self._learn(clients):
+            await carrier.connect(server.port, [f"/{self.program}"] * self.connections, clients)
+            if await self._learn(carrier, clients):
                 await server.settle()
-                await self._measure(server, clients, sample, seconds)
+                await self._measure(server, carrier, clients, sample, seconds)
             else:
                 sample.faults["stalled"] = 1
             for client in clients:
                 if client.fault is not None:
                     sample.faults[client.fault] = sample.faults.get(client.fault, 0) + 1
         finally:
-            for client in clients:
-                client.is_posting = False
-                client.leave()
+            carrier.close()
             await server.settle()
         return sample
 
     @staticmethod
-    async def _learn(clients: list[_Client]) -> bool:
-        deadline = time.monotonic() + _LEARN_S
+    async def _learn(carrier: Carrier, clients: Sequence[_Client]) -> bool:
+        deadline = time.perf_counter() + _LEARN_S
         for client in clients:
             client.go_on()
-        while not all(client.has_learned for client in clients):
-            if time.monotonic() > deadline:
-                return False
-            await asyncio.sleep(0.01)
-        return await _finish(clients)
+        await carrier.run(
+            lambda: not all(client.has_learned for client in clients) and time.perf_counter() < deadline
+        )
+        return await _finish(carrier, clients) and all(client.has_learned for client in clients)
 
-    async def _measure(self, server: Server, clients: list[_Client], sample: Sample, seconds: float) -> None:
+    async def _measure(
+        self, server: Server, carrier: Carrier, clients: Sequence[_Client], sample: Sample, seconds: float
+    ) -> None:
         before = sum(client.got for client in clients)
-        meter = Meter(server)
+        meter = Meter(server, carrier)
         for client in clients:
             client.under_way = self.under_way
             client.is_posting = True
             client.go_on()
-        await asyncio.sleep(seconds)
-        in_time = await _finish(clients)
+        deadline = time.perf_counter() + seconds
+        await carrier.run(lambda: time.perf_counter() < deadline)
+        in_time = await _finish(carrier, clients)
         meter.stop(sum(client.got for client in clients) - before, sample)
         if not in_time:
             sample.faults["replies missing"] = sum(client.sent - client.got for client in clients)
 
 
-async def _finish(clients: list[_Client]) -> bool:
-    """Stop sending, and wait for the last replies."""
+async def _finish(carrier: Carrier, clients: Sequence[_Client]) -> bool:
+    """Stop sending, and wait for the last replies; return whether they came in time."""
     for client in clients:
         client.is_posting = False
-    deadline = time.monotonic() + _GRACE_S
-    while any(client.got < client.sent for client in clients):
-        if time.monotonic() > deadline:
-            return False
-        await asyncio.sleep(0.001)
-    return True
+    deadline = time.perf_counter() + _GRACE_S
+    await carrier.run(
+        lambda: any(client.got < client.sent for client in clients) and time.perf_counter() < deadline
+    )
+    return all(client.got == client.sent for client in clients)

@@ -2,32 +2,36 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 
-from bench.load.client import Client, connect_all
-from bench.load.stream import Stream
+from bench.load.carrier import LoopCarrier
+from bench.load.stream import Follower, Stream
 from bench.process import Server, memory_of
 from bench.programs import Program
 from bench.sample import Sample
 
-__all__ = ("Idle", "crowd")
+__all__ = ("Crowd", "Idle")
 
 _WARM = 50
 
 
-async def crowd(server: Server, connections: int, path: str) -> list[Client]:
-    """Connect clients that send nothing."""
-    stream = Stream()
-    clients: list[Client] = []
+class Crowd:
+    """Clients that send nothing."""
 
-    def ready(number: int, transport: asyncio.Transport) -> Client:
-        del number
-        clients.append(Client(transport, stream))
-        return clients[-1]
+    def __init__(self) -> None:
+        self.members: list[Follower] = []
+        # On the event loop, which answers pings while the server is being asked.
+        self._carrier = LoopCarrier()
 
-    await connect_all(server.port, [path] * connections, ready)
-    return clients
+    async def gather(self, server: Server, connections: int, path: str) -> None:
+        """Connect them."""
+        stream = Stream(0)
+        self.members = [Follower(stream) for _ in range(connections)]
+        await self._carrier.connect(server.port, [path] * connections, self.members)
+
+    def leave(self) -> None:
+        """Let them go."""
+        self._carrier.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +47,15 @@ class Idle:
         sample = Sample()
         path = f"/{self.program}"
         # What the first connections load or cache belongs to the server, not to a connection.
-        for client in await crowd(server, _WARM, path):
-            client.transport.abort()
+        warm = Crowd()
+        await warm.gather(server, _WARM, path)
+        warm.leave()
         await server.settle()
         if server.answers:
             await server.ask("gc")
         before, cpu_before = memory_of(server.pid), server.usage().cpu_s
-        clients = await crowd(server, self.connections, path)
+        crowd = Crowd()
+        await crowd.gather(server, self.connections, path)
         await server.settle()
         sample.figures["connect_s"] = (server.usage().cpu_s - cpu_before) / self.connections
         figures = sample.figures
@@ -60,9 +66,8 @@ class Idle:
         after = memory_of(server.pid)
         figures["own"] = (after["own"] - before["own"]) / self.connections
         figures["resident"] = (after["resident"] - before["resident"]) / self.connections
-        if ended := sum(client.lost for client in clients):
+        if ended := sum(member.closed is not None for member in crowd.members):
             sample.faults["connections ended"] = ended
-        for client in clients:
-            client.transport.abort()
+        crowd.leave()
         await server.settle()
         return sample

@@ -4,27 +4,30 @@ from __future__ import annotations
 
 import time
 
+from bench.load.carrier import Carrier
 from bench.process import Server, Usage
 from bench.sample import Sample
 
 __all__ = ("Meter",)
 
-_SATURATED = 0.97
+_FULL = 0.97
+_NOT_FULL = 0.9
 
 
 class Meter:
     """Measures from when it is made until `stop`."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, carrier: Carrier) -> None:
         self._server = server
+        self._carrier = carrier
         self._before: Usage = server.usage()
-        self._own_before = time.process_time()
+        self._own_before = carrier.busy_s()
         self._began = time.perf_counter()
 
     def stop(self, messages: int, sample: Sample) -> None:
         """Write the figures of `messages` messages (deliveries, echoes) into a sample."""
         wall_s = time.perf_counter() - self._began
-        own_s = time.process_time() - self._own_before
+        own_s = self._carrier.busy_s() - self._own_before
         after, before = self._server.usage(), self._before
         figures = sample.figures
         figures["messages"] = messages
@@ -41,5 +44,5 @@ class Meter:
                 figures[name] = (other - one) / messages
         if writes := figures.get("writes"):
             figures["batch"] = 1 / writes
-        if figures["load_share"] > _SATURATED > figures["server_share"]:
+        if figures["load_share"] > _FULL and figures["server_share"] < _NOT_FULL:
             sample.remarks.append("the load's core was full and the server's was not: its rate may be higher")

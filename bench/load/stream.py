@@ -18,28 +18,44 @@ __all__ = ("Follower", "Stream")
 class Stream:
     """The frames of a room.
 
+    Args:
+        capacity: Bytes that it can hold; reserved now, so that the place of the bytes never changes.
+
     Attributes:
-        data: All of them, as a server writes them.
+        data: All of them, as a server writes them; `size` bytes of it are in use.
         ends: Where each of them ends.
         payloads_at: Where the payload of each begins.
     """
 
-    __slots__ = ("data", "ends", "payloads_at")
+    __slots__ = ("data", "ends", "payloads_at", "size")
 
-    def __init__(self) -> None:
-        self.data = bytearray()
+    def __init__(self, capacity: int = 1 << 25) -> None:
+        self.data = bytearray(capacity)
+        self.size = 0
         self.ends: list[int] = []
         self.payloads_at: list[int] = []
 
     def append(self, frame: bytes, head_size: int) -> None:
-        """Add the next frame."""
-        self.payloads_at.append(len(self.data) + head_size)
-        self.data += frame
-        self.ends.append(len(self.data))
+        """Add the next frame.
+
+        Raises:
+            OverflowError: It does not fit; the round was too long for its capacity.
+        """
+        end = self.size + len(frame)
+        if end > len(self.data):
+            raise OverflowError(f"stream holds {len(self.data)} bytes at most; make the round shorter")
+        self.payloads_at.append(self.size + head_size)
+        self.data[self.size : end] = frame
+        self.ends.append(end)
+        self.size = end
 
     def frames_before(self, offset: int) -> int:
         """Return how many frames end at or before an offset."""
         return bisect_right(self.ends, offset)
+
+    def holds(self, data: bytes, at: int) -> bool:
+        """Whether it has these bytes at an offset."""
+        return at + len(data) <= self.size and self.data.startswith(data, at)
 
     def payloads(self, count: int | None = None) -> list[bytes]:
         """Return the payloads of the first frames, by default of all."""
@@ -52,7 +68,6 @@ class Follower:
 
     Args:
         stream: Of its room.
-        pong: Called with the payload of a ping, which it answers.
         reply: The payload of replies, which are the member's own and not of the room.
 
     Attributes:
@@ -60,16 +75,17 @@ class Follower:
         own: Its payloads since it first differed from the stream, or None while it does not.
         own_from: How many frames it shared with the stream before.
         replies: How many replies it has got.
-        closed: The code with which the server closed, if it did; 1005 when there was none.
+        closed: The code with which the server closed, if it did: 1005 when there was none, 1006 without a close.
+        pong: Called with the payload of a ping, to answer it.
+        after_feed: Called after each read, for a member that does something about it.
     """
 
-    __slots__ = ("_pong", "_reply", "_rest", "_stream", "at", "closed", "own", "own_from", "replies")
+    __slots__ = (
+        "_reply", "_rest", "_stream", "after_feed", "at", "closed", "own", "own_from", "pong", "replies",
+    )  # fmt: skip
 
-    def __init__(
-        self, stream: Stream, *, pong: Callable[[bytes], None] | None = None, reply: bytes | None = None
-    ) -> None:
+    def __init__(self, stream: Stream, *, reply: bytes | None = None) -> None:
         self._stream = stream
-        self._pong = pong
         self._reply = reply
         self._rest = b""
         self.at = 0
@@ -77,14 +93,28 @@ class Follower:
         self.own_from = 0
         self.replies = 0
         self.closed: int | None = None
+        self.pong: Callable[[bytes], None] | None = None
+        self.after_feed: Callable[[], None] | None = None
 
     def feed(self, data: bytes) -> None:
         """Take what was read."""
         at = self.at
-        if not self._rest and self._stream.data.startswith(data, at):
+        if not self._rest and self._stream.holds(data, at):
             self.at = at + len(data)
         else:
             self._read(data)
+        if self.after_feed is not None:
+            self.after_feed()
+
+    def ended(self) -> None:
+        """Know that the socket has ended."""
+        if self.closed is None:
+            self.closed = 1006
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether the next bytes cannot be checked by comparing them with the stream alone."""
+        return self.own is not None or bool(self._rest) or self.after_feed is not None
 
     @property
     def frames(self) -> int:
@@ -96,7 +126,7 @@ class Follower:
     @property
     def is_level(self) -> bool:
         """Whether it has got the whole stream, and nothing else."""
-        return self.own is None and self.at == len(self._stream.data)
+        return self.own is None and self.at == self._stream.size
 
     def payloads(self) -> list[bytes]:
         """Return all that it has got of the room."""
@@ -115,15 +145,15 @@ class Follower:
             self._take(data[start : head.end], head.opcode, head.payload_at - start)
             start = head.end
         self._rest = data[start:]
-        if self._rest and self.own is None and stream.data.startswith(self._rest, self.at):
+        if self._rest and self.own is None and stream.holds(self._rest, self.at):
             self.at += len(self._rest)
             self._rest = b""
 
     def _take(self, frame: bytes, opcode: int, head_size: int) -> None:
         payload = frame[head_size:]
         if opcode == PING:
-            if self._pong is not None:
-                self._pong(payload)
+            if self.pong is not None:
+                self.pong(payload)
         elif opcode == CLOSE:
             self.closed = int.from_bytes(payload[:2], "big") or 1005
         elif opcode > CLOSE:
@@ -132,10 +162,10 @@ class Follower:
             self.replies += 1
         elif self.own is not None:
             self.own.append(payload)
-        elif self.at == len(self._stream.data):
+        elif self.at == self._stream.size:
             self._stream.append(frame, head_size)
             self.at += len(frame)
-        elif self._stream.data.startswith(frame, self.at):
+        elif self._stream.holds(frame, self.at):
             self.at += len(frame)
         else:
             self.own_from = self._stream.frames_before(self.at)

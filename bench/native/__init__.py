@@ -8,7 +8,7 @@ import subprocess
 from functools import cache
 from pathlib import Path
 
-__all__ = ("build_counter", "build_floor", "compiler")
+__all__ = ("build_counter", "build_floor", "build_pump", "compiler")
 
 _HERE = Path(__file__).parent
 _OUT = _HERE.parent.parent / ".cache" / "bench"
@@ -24,6 +24,12 @@ def compiler() -> str | None:
 def build_counter() -> Path | None:
     """Return the library that counts system calls, or None where it cannot be built."""
     return _build("counter.c", "counter.so", "-shared", "-fPIC", "-ldl")
+
+
+@cache
+def build_pump() -> Path | None:
+    """Return the library that reads for the load, or None where it cannot be built."""
+    return _build("pump.c", "pump.so", "-shared", "-fPIC")
 
 
 @cache
