@@ -513,7 +513,8 @@ class Offer:
         self.framing = ASGI_FRAMING
         self.wires: list[FakeWire] = []
 
-    def adopt(self, peer: Peer) -> Wire:
+    def adopt(self, peer: Peer, *, limits: Limits | None = None) -> Wire:
+        self.limits = limits
         wire = FakeWire(peer)
         self.wires.append(wire)
         adopted: Wire = wire

@@ -92,6 +92,7 @@ class Scene:
     async def assert_nothing_is_left(self) -> None:
         """End what still lives, and find no room, connection, task or timer."""
         for client in self.clients:
+            assert client.wire.wrongs == []
             if not client.connection.is_lost:
                 client.wire.lose()
             if client.connecting.cancelled():
