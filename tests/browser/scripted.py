@@ -199,8 +199,10 @@ class Tab:
         assert kind == "status", (kind, status)
         return status
 
-    def has_been_told_more(self) -> bool:
-        return not self._told.empty()
+    async def has_been_told_all(self) -> bool:
+        """Return whether the page has been told nothing but what was taken; asked by a mark behind all that was."""
+        await self.page.evaluate("told(['mark'])")
+        return bool(await self.next() == ["mark"])
 
     async def do(self, script: str, argument: object = None) -> Any:
         """Run a script in the page; what it asks for has happened when this returns.
