@@ -8,6 +8,7 @@ import json
 import mmap
 import os
 import socket
+import struct
 import subprocess
 import tempfile
 import time
@@ -63,6 +64,7 @@ class Server:
         self.answers = answers
         self._process: subprocess.Popen[str] | None = None
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 -- it lives as long as the server
+        self._said = ""
         self._counts: mmap.mmap | None = None
         self._counts_path: str | None = None
 
@@ -96,9 +98,17 @@ class Server:
             await asyncio.sleep(0.02)
 
     def stop(self) -> None:
-        """Stop it, by force if it does not end in time."""
+        """Stop it, by force if it does not end in time. A second call does nothing."""
         if self._counts_path is not None:
             Path(self._counts_path).unlink(missing_ok=True)
+        if self._counts is not None:
+            self._counts.close()
+            self._counts = None
+        self._end_process()
+        self._said = self.errors()
+        self._errors.close()
+
+    def _end_process(self) -> None:
         if self._process is None:
             return
         self._process.terminate()
@@ -119,6 +129,8 @@ class Server:
 
     def errors(self) -> str:
         """Return what it wrote to standard error."""
+        if self._errors.closed:
+            return self._said
         self._errors.seek(0)
         return self._errors.read().decode(errors="replace")
 
@@ -136,8 +148,10 @@ class Server:
     def usage(self) -> Usage:
         """Return what it has used until now."""
         counts: list[int | None] = [None] * _COUNTERS
-        if self._counts is not None and any(words := memoryview(self._counts).cast("Q")):
-            counts = list(words)
+        if self._counts is not None:
+            words = struct.unpack(f"{_COUNTERS}Q", self._counts[:])
+            # All zero: the program could not load the counter.
+            counts = list(words) if any(words) else counts
         return Usage(cpu_of(self.pid), *counts)
 
     async def settle(self, *, timeout_s: float = 10.0) -> None:
