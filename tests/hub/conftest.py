@@ -6,8 +6,9 @@ from collections.abc import AsyncGenerator, Callable
 import pytest
 
 from roomful.core.limits import Limits
-from tests.clock import VirtualLoop
+from tests.clock import VirtualLoop, other_tasks, passes
 from tests.hub.scene import Scene
+from tests.hub.turning import TurnsScene
 
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
@@ -30,3 +31,15 @@ async def scene() -> AsyncGenerator[Scene]:
     )
     yield scene
     await scene.assert_nothing_is_left()
+
+
+@pytest.fixture
+async def turning() -> AsyncGenerator[TurnsScene]:
+    """Give a scene, and see to it that it leaves no task and no timer behind."""
+    turning = TurnsScene()
+    yield turning
+    await passes(3)
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualLoop)
+    assert other_tasks() == set()
+    assert loop.timers == []

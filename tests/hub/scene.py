@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+from collections.abc import Awaitable
 from functools import partial
 
 from roomful.core.limits import Limits
@@ -106,3 +107,16 @@ class Scene:
         assert isinstance(loop, VirtualLoop)
         assert other_tasks() == set()
         assert loop.timers == []
+
+
+def soon(awaitable: Awaitable[object]) -> asyncio.Future[object]:
+    """Start something, and let it come as far as it can."""
+    return asyncio.ensure_future(awaitable)
+
+
+async def outcome(awaitable: Awaitable[object]) -> object:
+    """Return what became of something: its result, or its error."""
+    try:
+        return await awaitable
+    except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 -- the error is what is asked for
+        return error
