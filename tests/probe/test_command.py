@@ -17,7 +17,21 @@ import pytest
 from roomful.probe.command import add_parser, main
 
 Planted = Callable[..., str]
-LOAD = ("--rate", "100", "--duration", "300ms", "--clients", "2", "--quiet", "--max-late", "5s")
+LOAD = (
+    "--rate",
+    "100",
+    "--duration",
+    "300ms",
+    "--clients",
+    "2",
+    "--quiet",
+    "--max-late",
+    "5s",
+    "--deadline",
+    "20s",
+    "--max-growth",
+    "100",
+)
 
 
 @pytest.fixture

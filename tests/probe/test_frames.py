@@ -1,7 +1,7 @@
 """Frames: what a client writes and reads."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from websockets.frames import Frame, Opcode
 from websockets.protocol import State
@@ -18,9 +18,10 @@ def wire(opcode: int, payload: bytes, *, fin: bool = True) -> bytes:
 MESSAGES = st.lists(
     st.tuples(st.sampled_from([TEXT, BINARY, PING, CLOSE]), st.binary(max_size=120)), max_size=8
 )
-LARGE = st.binary(min_size=120, max_size=300).map(lambda part: part * 300)
+LARGE = st.binary(min_size=120, max_size=300).map(lambda part: part * 240)
 
 
+@settings(max_examples=50)
 @given(MESSAGES, st.one_of(st.binary(max_size=200), LARGE), st.data())
 def test_reader_finds_the_same_messages_however_the_bytes_are_cut(
     messages: list[tuple[int, bytes]], large: bytes, data: st.DataObject
@@ -60,6 +61,7 @@ def test_reader_refuses_what_is_no_frame_of_a_server(stream: bytes, code: int) -
     assert caught.value.code == code
 
 
+@settings(max_examples=40)
 @given(st.one_of(st.binary(max_size=300), LARGE), st.integers(1, 255))
 def test_what_is_written_is_what_a_server_reads(payload: bytes, key: int) -> None:
     """A key of four equal bytes is a key (RFC 6455 §5.3)."""

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from roomful.probe.schedule import Burst, Constant, Ramp, Schedule, Window
 
 RATES = st.floats(0.1, 200_000)
-COUNTS = st.integers(1, 5000)
+COUNTS = st.integers(1, 1000)
 SCHEDULES: st.SearchStrategy[Schedule] = st.one_of(
     st.builds(Constant, RATES, COUNTS),
     st.builds(Ramp, RATES, COUNTS),
@@ -20,7 +20,7 @@ def test_due_by_is_the_inverse_of_due_s(schedule: Schedule, data: st.DataObject)
     index = data.draw(st.integers(0, schedule.count - 1))
     time_s = schedule.due_s(index)
     assert schedule.due_by(time_s) > index
-    assert all(schedule.due_s(each) <= time_s for each in range(schedule.due_by(time_s)))
+    assert schedule.due_s(schedule.due_by(time_s) - 1) <= time_s
     assert schedule.due_by(-0.001) == 0
 
 

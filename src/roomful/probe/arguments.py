@@ -129,6 +129,7 @@ def _options(space: argparse.Namespace, url: str) -> Options:
             bad_fraction=_share(space.max_bad),
             p99_s=parse_s(space.max_p99) if space.max_p99 else None,
             closes=space.max_closes,
+            growth=_share(space.max_growth),
             generator_late_s=parse_s(space.max_late) if space.max_late else None,
         ),
         max_size=parse_bytes(space.max_size),
@@ -244,6 +245,7 @@ def _add_result_groups(parser: argparse.ArgumentParser) -> None:
     )
     add("--max-p99", metavar="TIME", help="of latency (the deadline)")
     add("--max-closes", type=_whole, default=0, metavar="N", help="connections that the server may close (0)")
+    add("--max-growth", default="2%", metavar="SHARE", help="by which latency may grow each second (2%%)")
     add("--max-late", metavar="TIME", help="p99 of the generator's own lateness (a tenth of the deadline)")
 
     group = parser.add_argument_group("result")
