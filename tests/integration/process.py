@@ -75,11 +75,11 @@ class ServerProcess:
         """Return what the server holds, once it is as wanted.
 
         Raises:
-            AssertionError: It does not come so far within five seconds.
+            AssertionError: It does not come so far within twenty seconds.
         """
         now: dict[str, Any] = {}
         try:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(20):
                 while True:
                     now = await self.ask("/facts")
                     if all(now[name] == value for name, value in wanted.items()):
