@@ -896,9 +896,12 @@ async def test_request_in_doubt_can_be_asked_again_under_its_id(tab: Tab, server
     doubt = (await tab.next())[1]
     again = await back(tab, server)
 
-    await tab.do("(id) => ask('buy', 1, { id })", doubt["id"])
+    await tab.do("(id) => ask('buy', 1, { id, timeout: Infinity })", doubt["id"])
 
     assert await again.hear() == first
+    await tab.pass_ms(30_000)  # when time runs out for the first one, the second is another
+    await again.say({"reply": doubt["id"], "data": "bought"})
+    assert await tab.next() == ["done", "bought"]
 
 
 # ── The file and its types ──
