@@ -212,7 +212,7 @@ async def test_push_with_a_key_takes_effect_once() -> None:
     async with Hub() as hub:
         first = await hub.push("lobby", "a", key="k")
         second = await hub.push_nowait("lobby", "a", key="k")
-        third = await asyncio.wrap_future(hub.push_threadsafe("lobby", "a", key="k"))
+        third = await asyncio.to_thread(lambda: hub.push_threadsafe("lobby", "a", key="k").result(10))
 
         assert not first.duplicate
         assert second == third
@@ -251,6 +251,13 @@ def test_push_from_another_thread_needs_a_living_loop() -> None:
 
     with pytest.raises(InvalidState, match="hub is not started"):
         hub.push_threadsafe("lobby", "a")
+
+
+async def test_push_threadsafe_on_the_hubs_own_thread_is_refused() -> None:
+    """Whoever waited for it there would wait for ever."""
+    async with Hub() as hub:
+        with pytest.raises(InvalidState, match="push_threadsafe is for other threads; await push"):
+            hub.push_threadsafe("lobby", "a")
 
 
 async def test_send_and_disconnect_by_id() -> None:

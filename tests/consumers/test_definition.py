@@ -155,6 +155,15 @@ def test_mark_wants_a_method(marked: object) -> None:
         on("post")(marked)  # type: ignore[type-var] # bad input is the point
 
 
+def test_mark_without_a_type_is_refused() -> None:
+    """`@on` alone says how to write it."""
+
+    async def post(self: object) -> None: ...
+
+    with pytest.raises(ConsumerError, match=r"@on stands without a type; write @on\('…'\)"):
+        on(post)  # type: ignore[arg-type] # bad input is the point
+
+
 def two_handlers() -> type:
     class Twice(ConsumerBase):
         @on("a")

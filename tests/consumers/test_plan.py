@@ -113,7 +113,7 @@ def test_message_type_that_nothing_decodes_is_refused(method: str) -> None:
 
     cls = type("Odd", (ConsumerBase,), {method: handle if method == "receive" else on("a")(handle)})
 
-    with pytest.raises(ConsumerError, match="messages cannot be decoded to"):
+    with pytest.raises(ConsumerError, match="handle: messages cannot be decoded to"):
         plan_of(cls)
 
 

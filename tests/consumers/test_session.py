@@ -22,9 +22,11 @@ from roomful.consumers import (
     on,
 )
 from roomful.core.errors import ConnectionClosed, InvalidMessage, ReplyError
+from roomful.core.names import room_name
 from roomful.core.ports import Handler
 from roomful.wire import EventsCodec
 from roomful.wire.bodies import join_binary
+from tests.clock import passes
 from tests.fakes import FakeLink, FakePusher
 
 PLAINLY = partial(bind_plainly, threads=Threads(1))
@@ -259,6 +261,17 @@ class Failing(Base):
     async def cancelled(self) -> None:
         raise asyncio.CancelledError
 
+    @on("forever")
+    async def forever(self) -> None:
+        await asyncio.Event().wait()
+
+    @on("room")
+    async def room(self) -> None:
+        room_name("")
+
+    @on("ok")
+    async def ok(self) -> None: ...
+
 
 async def test_error_of_a_handler_is_answered_without_internals(caplog: pytest.LogCaptureFixture) -> None:
     """The client hears that it failed, the log has the traceback, and the next message is handled."""
@@ -309,14 +322,50 @@ async def test_closed_connection_in_a_handler_is_no_news(caplog: pytest.LogCaptu
     assert [record.levelname for record in caplog.records] == ["DEBUG"]
 
 
-async def test_cancellation_passes() -> None:
-    """A handler that is cancelled ends, and answers nothing."""
+async def test_handler_that_awaits_what_was_cancelled_has_failed(caplog: pytest.LogCaptureFixture) -> None:
+    """Only a handler that is itself cancelled ends silently; one that ran into another's cancellation is answered."""
+    _, said = await handled(Failing, '{"type":"cancelled","id":1}')
+
+    assert said == [("error", "internal", "the server failed to handle this message", 1)]
+    assert "handler failed" in caplog.text
+
+
+async def test_handler_that_is_cancelled_answers_nothing() -> None:
+    """The hub cancels handlers whose connection has ended."""
     session, _, link = session_of(Failing)
+    handling = asyncio.ensure_future(session.handle('{"type":"forever","id":1}'))  # type: ignore[arg-type]
+    await passes(2)
+    handling.cancel()
+    await passes(2)
 
-    with pytest.raises(asyncio.CancelledError):
-        await session.handle('{"type":"cancelled","id":1}')  # type: ignore[misc]
-
+    assert handling.cancelled()
     assert link.calls == []
+
+
+async def test_room_name_from_a_message_that_cannot_be_is_the_clients_mistake(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """What a handler makes of the client's words is answered with the rule, and fills no log."""
+    _, said = await handled(Failing, '{"type":"room","id":1}')
+
+    assert said == [("error", "invalid_room", "room name is empty; expected at least one character", 1)]
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize("message", ['{"type":"ok","id":1}', '{"type":"fail","id":1}'])
+async def test_answer_waits_while_the_outbox_is_crowded(message: str) -> None:
+    """A client that asks faster than it reads is held back by its own inbox, and loses no answer."""
+    session, _, link = session_of(Failing)
+    crowded = asyncio.get_running_loop().create_future()
+    link.crowded = [crowded]
+    handling = asyncio.ensure_future(session.handle(message))  # type: ignore[arg-type]
+    await passes(3)
+    assert link.calls == []
+
+    crowded.set_result(None)
+    await handling
+
+    assert len(link.calls) == 1
 
 
 # ── The scope ──

@@ -70,6 +70,18 @@ async def test_connect_that_fails_is_a_500_without_internals(
     assert "connect failed" in caplog.text
 
 
+async def test_room_name_from_the_request_that_cannot_be_is_the_clients_mistake(
+    hub: Hub, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A name that came in a path is answered with what is wrong about it, and fills no log."""
+    call = Call(Chat, hub, path_params={"room": "x" * 201}, **RESPONSES)
+    await call.ended()
+
+    assert call.server.sent[0]["status"] == 400
+    assert call.server.sent[1]["body"].startswith(b"room name is 201 bytes; the limit is 200")
+    assert caplog.records == []
+
+
 async def test_connect_that_closes_and_uses_the_connection(
     hub: Hub, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -171,9 +183,9 @@ async def test_client_that_goes_during_connect_cancels_it(
     assert caplog.records == []
 
 
-@pytest.mark.parametrize("during", ["connect", "the rest"])
-async def test_server_that_cancels_the_call_ends_the_connection(hub: Hub, during: str) -> None:
-    """The cancellation passes, and the consumer cleans up."""
+@pytest.mark.parametrize(("during", "code"), [("connect", 1013), ("the rest", 1006)])
+async def test_server_that_cancels_the_call_ends_the_connection(hub: Hub, during: str, code: int) -> None:
+    """The cancellation passes, and the consumer cleans up; who was still connecting is told to try again."""
 
     class Slow(Chat):
         async def connect(self) -> None:
@@ -187,7 +199,7 @@ async def test_server_that_cancels_the_call_ends_the_connection(hub: Hub, during
     await settled()
 
     assert call.task.cancelled()
-    assert log[1:] == [("disconnect", 1006)]
+    assert log[1:] == [("disconnect", code)]
 
 
 async def test_consumer_that_cannot_be_made_opens_nothing(hub: Hub) -> None:

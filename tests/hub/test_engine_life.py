@@ -138,10 +138,43 @@ async def test_close_waits_for_a_limited_time(scene: Scene, caplog: pytest.LogCa
 
     await scene.engine.close()
 
-    assert now() - began == pytest.approx(10)
+    assert now() - began == pytest.approx(10 + 5)
     assert ann.wire.closed == [("close", 1001, "server is going away", None), ("abort",)]
-    assert "hub closed with 1 connections still ending" in caplog.text
+    assert "hub aborts 1 connections that did not end in time" in caplog.text
     assert scene.layer.calls[-1] == ("stop",)
+
+
+async def test_consumers_of_aborted_connections_may_still_push(scene: Scene) -> None:
+    """The layer stops when they have ended, and not before."""
+    ann = await scene.member("lobby")
+    receipts: list[object] = []
+
+    async def goodbye() -> None:
+        receipts.append(await scene.engine.push("lobby", "ann has left"))
+
+    ann.handler.on_close = goodbye
+    closing = soon(scene.engine.close())
+    await after(11)
+    ann.wire.lose()
+    await closing
+
+    assert len(receipts) == 1
+
+
+async def test_close_that_is_cancelled_still_ends_everything(scene: Scene) -> None:
+    """Whoever closes a hub may be in a hurry: its connections are aborted, and its layer is stopped all the same."""
+    ann = await scene.member("lobby")
+    closing = soon(scene.engine.close())
+    await passes(2)
+    closing.cancel()
+    await passes(2)
+    assert ann.wire.closed[-1] == ("abort",)
+    ann.wire.lose()
+
+    assert isinstance(await outcome(closing), asyncio.CancelledError)
+    assert scene.layer.calls[-1] == ("stop",)
+    with pytest.raises(HubClosed):
+        await scene.push("lobby", "late")
 
 
 async def test_close_gives_up_joins_that_still_wait(scene: Scene) -> None:

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from roomful.core.envelope import Envelope, Form
 from roomful.core.errors import (
     InvalidState,
     NotEncodable,
@@ -115,6 +116,24 @@ async def test_producer_in_a_loop_gives_the_others_a_turn(scene: Scene) -> None:
     counting.cancel()
 
     assert turns >= 9
+    await passes()
+
+
+async def test_producer_of_many_rooms_gives_the_others_a_turn(scene: Scene) -> None:
+    """Also pushes that fill no batch, or reach nobody, do not starve the loop."""
+    turns: list[int] = []
+
+    async def count() -> None:
+        while True:
+            turns.append(1)
+            await asyncio.sleep(0)
+
+    counting = soon(count())
+    for number in range(40):
+        await scene.push(str(number), "a")
+    counting.cancel()
+
+    assert len(turns) >= 9
     await passes()
 
 
@@ -274,6 +293,19 @@ async def test_event_that_cannot_be_read_is_a_gap(scene: Scene, caplog: pytest.L
     scene.layer.deliver(RoomName("lobby"), Position("e", 1), b"\x09nonsense")
 
     assert ann.wire.closed[0][1] == 4002
+    assert "event e:1 cannot be read" in caplog.text
+
+
+async def test_event_that_a_kind_cannot_encode_is_a_gap(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A body that its codec cannot read reaches no member of any kind, and each is told."""
+    ann, bob = await scene.member("lobby", kind=JSON), await scene.member("lobby", kind=RAW)
+    assert scene.layer.deliver is not None
+
+    scene.layer.deliver(RoomName("lobby"), Position("e", 1), Envelope(Form.TEXT, b"\xff").pack())
+
+    assert (ann.wire.closed[0][1], bob.wire.closed[0][1]) == (4002, 4002)
     assert "event e:1 cannot be read" in caplog.text
 
 

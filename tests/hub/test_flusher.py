@@ -161,6 +161,25 @@ async def test_without_a_flush_nothing_is_put_off(scene: Scene) -> None:
     assert calls == [1]
 
 
+async def test_what_fails_after_a_flush_fails_alone(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
+    """An error in what had waited is logged; what waits behind it, and whoever pushed, never learn of it."""
+    branch = scene.branch("r", "ann")
+    calls: list[int] = []
+
+    def fail() -> None:
+        raise ValueError("bug")
+
+    def arise() -> None:
+        scene.flusher.after_flush(fail)
+        scene.flusher.after_flush(lambda: calls.append(1))
+
+    scene.within["ann"] = arise
+    scene.push(branch, "large", 100)
+
+    assert calls == [1]
+    assert "ValueError: bug" in caplog.text
+
+
 async def test_full_batch_that_arises_after_a_flush_is_its_own_flush(scene: Scene) -> None:
     """What a flush entails may fill another batch; its flush comes after the first, and the rest after both."""
     branch = scene.branch("r", "ann")

@@ -51,7 +51,7 @@ def test_silent_connection_is_pinged_and_then_let_go() -> None:
     """Silence over an interval gets a ping, silence after the ping ends it."""
     pulse = Pulse()
 
-    assert [pulse.beat(reads=True) for _ in range(2)] == [Beat.PING, Beat.LET_GO]
+    assert [pulse.beat(reads=True, flows=True) for _ in range(2)] == [Beat.PING, Beat.LET_GO]
 
 
 def test_any_bytes_are_a_sign_of_life() -> None:
@@ -60,34 +60,48 @@ def test_any_bytes_are_a_sign_of_life() -> None:
     beats = []
     for heard in (True, False, True, False, False):
         pulse.heard = heard
-        beats.append(pulse.beat(reads=True))
+        beats.append(pulse.beat(reads=True, flows=True))
 
     assert beats == [Beat.REST, Beat.PING, Beat.REST, Beat.PING, Beat.LET_GO]
 
 
-def test_clock_stands_still_while_its_socket_is_not_read() -> None:
-    """A pong that nobody reads cannot be missed: the silence is counted anew once the socket is read."""
+def test_silence_does_not_count_while_its_socket_is_not_read() -> None:
+    """A pong that nobody reads cannot be missed; a ping still finds out a socket that is gone."""
     pulse = Pulse()
 
-    assert pulse.beat(reads=True) is Beat.PING
-    assert [pulse.beat(reads=False) for _ in range(3)] == [Beat.REST] * 3
-    assert [pulse.beat(reads=True) for _ in range(2)] == [Beat.PING, Beat.LET_GO]
+    assert pulse.beat(reads=True, flows=True) is Beat.PING
+    assert [pulse.beat(reads=False, flows=True) for _ in range(3)] == [Beat.PING] * 3
+    assert [pulse.beat(reads=True, flows=True) for _ in range(2)] == [Beat.PING, Beat.LET_GO]
 
 
-@given(st.lists(st.tuples(st.booleans(), st.booleans()), max_size=20))
-def test_only_a_pinged_and_silent_connection_is_let_go(turns: list[tuple[bool, bool]]) -> None:
-    """Whatever happens, a connection is let go at a turn only if its last turn was a ping and it was silent since."""
+def test_full_transport_is_not_pinged() -> None:
+    """A ping would stand behind what is unsent; the write deadline judges instead."""
     pulse = Pulse()
-    last = Beat.REST
-    for heard, reads in turns:
+
+    assert pulse.beat(reads=True, flows=True) is Beat.PING
+    assert [pulse.beat(reads=reads, flows=False) for reads in (True, False)] == [Beat.REST] * 2
+    assert [pulse.beat(reads=True, flows=True) for _ in range(2)] == [Beat.PING, Beat.LET_GO]
+
+
+@given(st.lists(st.tuples(st.booleans(), st.booleans(), st.booleans()), max_size=20))
+def test_only_a_pinged_and_silent_connection_is_let_go(turns: list[tuple[bool, bool, bool]]) -> None:
+    """Whatever happens, it is let go at a turn only if it could have been heard since a ping, and was not."""
+    pulse = Pulse()
+    awaits_pong = False
+    for heard, reads, flows in turns:
         pulse.heard = heard
-        beat = pulse.beat(reads=reads)
-        silent = reads and not heard
-        expected = (Beat.LET_GO if last is Beat.PING else Beat.PING) if silent else Beat.REST
-        assert beat is expected
+        beat = pulse.beat(reads=reads, flows=flows)
+        if heard or not flows:
+            assert beat is Beat.REST
+            awaits_pong = False
+        elif not reads:
+            assert beat is Beat.PING
+            awaits_pong = False
+        else:
+            assert beat is (Beat.LET_GO if awaits_pong else Beat.PING)
+            awaits_pong = True
         if beat is Beat.LET_GO:
             return
-        last = beat
 
 
 def test_full_transport_that_does_not_shrink_misses_its_deadline() -> None:

@@ -107,19 +107,19 @@ async def test_pong_starts_the_interval_anew(ward: Ward) -> None:
     ]
 
 
-async def test_connection_that_is_not_read_is_not_judged(ward: Ward) -> None:
+async def test_connection_that_is_not_read_is_pinged_and_not_judged(ward: Ward) -> None:
     """While its socket is not read because of its own slow handler, its pongs cannot be seen."""
     patient = Patient()
     ward.watch(patient)
     await after(21)
     patient.reads = False
-    await after(100)
-    assert patient.log == [(pytest.approx(20), "ping")]
+    await after(50)
+    assert {what for _, what in patient.log} == {"ping"}
 
     patient.reads = True
-    await after(50)
+    await after(30)
 
-    assert [what for _, what in patient.log] == ["ping", "ping", (4003, "stale")]
+    assert [what for _, what in patient.log][-2:] == ["ping", (4003, "stale")]
 
 
 async def test_paused_connection_without_progress_is_let_go(ward: Ward) -> None:
@@ -133,9 +133,6 @@ async def test_paused_connection_without_progress_is_let_go(ward: Ward) -> None:
     for patient in (stuck, slow):
         assert patient.pulse is not None
     for _ in range(6):
-        for patient in (stuck, slow):
-            assert patient.pulse is not None
-            patient.pulse.heard = True
         slow.unsent -= 1
         await after(10)
 

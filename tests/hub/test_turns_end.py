@@ -75,6 +75,30 @@ async def test_clean_up_that_is_cancelled_still_ends(turning: TurnsScene) -> Non
     assert turning.log == ["ended"]
 
 
+async def test_clean_up_that_does_not_end_is_cancelled(
+    turning: TurnsScene, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nothing of a connection stays for ever because its `disconnect` hangs."""
+    cancelled: list[bool] = []
+
+    async def clean_up() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cancelled.append(True)
+
+    turning.handler.on_close = clean_up
+    turning.begin()
+    turning.turns.end(1006, clean_up=True)
+    await after(9.9)
+    assert turning.log == []
+
+    await after(0.2)
+
+    assert (turning.log, cancelled) == (["ended"], [True])
+    assert "disconnect did not end within 10" in caplog.text
+
+
 async def test_what_was_received_is_handled_before_the_clean_up(turning: TurnsScene) -> None:
     """Messages that came before the end are handled within the grace time, then the clean-up runs."""
     gate = turning.block()

@@ -216,6 +216,16 @@ async def test_idle_room_keeps_its_numbering_for_a_while(scene: Scene, clock: Cl
     assert after.epoch != before.epoch
 
 
+async def test_room_that_is_pushed_to_keeps_its_numbering(scene: Scene, clock: Clock) -> None:
+    """A room without members is idle only while nobody pushes to it either."""
+    first = scene.publish().position
+    for _ in range(3):
+        clock.now += 59
+        last = scene.publish().position
+
+    assert last == Position(first.epoch, 4)
+
+
 async def test_room_with_members_is_never_forgotten(scene: Scene, clock: Clock) -> None:
     """Only idle rooms are."""
     at = await scene.layer.attach(ROOM)

@@ -93,7 +93,7 @@ def test_direct_send_has_neither_room_nor_position() -> None:
     assert CODEC.direct(b"\xff") == (Message(False, b"\xff"),)
 
 
-@pytest.mark.parametrize("id_", ['quo"te', 7, -1, 2**63])
+@pytest.mark.parametrize("id_", ['quo"te', 7, -(2**63), 2**63 - 1])
 def test_reply_and_error_name_the_message(id_: str | int) -> None:
     """A reply is the data or an error, by the id that the client chose."""
     (reply,) = CODEC.reply(id_, {"ok": True})
@@ -157,6 +157,7 @@ def test_binary_event_is_read_as_header_and_bytes() -> None:
         ('{"type":"a","id":1.5}', "invalid_message", "at `message.id`", None),
         ('{"type":"a","id":true}', "invalid_message", "at `message.id`", None),
         ('{"type":"a","id":"' + "x" * 201 + '"}', "invalid_message", "`str` of length <= 200", None),
+        ('{"type":"a","id":9223372036854775808}', "invalid_message", "at `message.id`", None),
         ('{"type":"a","id":' + "9" * 5000 + "}", "invalid_message", "at `message.id`", None),
         ('{"type":"roomful.gap","id":4}', "reserved_type", "type begins with 'roomful.'", 4),
         (b"", "invalid_message", "binary event has no header", None),

@@ -1,4 +1,4 @@
-"""The engine: joining and leaving, whatever the layer and the connection do meanwhile."""
+"""Memberships: joining and leaving, whatever the layer and the connection do meanwhile."""
 
 from __future__ import annotations
 

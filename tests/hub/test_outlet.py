@@ -1,4 +1,4 @@
-"""The connection: what is written, and what waits when its transport is full."""
+"""The outlet: what is written to a member, and what waits when its transport is full."""
 
 from __future__ import annotations
 
