@@ -40,8 +40,7 @@ def main() -> int:
     config = uvicorn.Config(
         "examples.home.app:app",
         log_level="warning",
-        # Images do not get smaller, only later.
-        ws_per_message_deflate=False,
+        ws="roomful.server:WebSocketProtocol",
         # A page that does not answer must not hold up the end.
         timeout_graceful_shutdown=2,
     )

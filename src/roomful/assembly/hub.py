@@ -12,7 +12,7 @@ import os
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Self
 
 from ..consumers import Threads
 from ..core.close_codes import CloseCode
@@ -20,21 +20,14 @@ from ..core.errors import InvalidState, NotShared
 from ..core.events import Event
 from ..core.limits import Limits
 from ..core.names import ConnectionId
-from ..core.ports import Layer, Receipt
+from ..core.ports import Addressed, Layer, Receipt
+from ..core.positions import Position
 from ..hub import Engine, Statistics
 from ..layers.memory import MemoryLayer
 from ..wire import EventsCodec, RawCodec
 from .layer_url import layer_from_url
 
 __all__ = ("Hub",)
-
-
-class Addressed(Protocol):
-    """What has a connection id: a consumer, a connection."""
-
-    @property
-    def id(self) -> ConnectionId:
-        """The connection's id."""
 
 
 class Hub:
@@ -91,9 +84,9 @@ class Hub:
         await self.engine.start()
 
     def _check_shared(self, *variables: str) -> None:
-        workers = max(
-            (int(value) for name in variables if (value := os.environ.get(name, "")).isdecimal()), default=1
-        )
+        # The first that is set counts: what `roomful serve` says is exact.
+        values = [value for name in variables if (value := os.environ.get(name, "")).isdecimal()]
+        workers = int(values[0]) if values else 1
         if workers > 1 and self._shared and not self.engine.layer.shared:
             raise NotShared(
                 f"{type(self.engine.layer).__name__} reaches one process and the server runs {workers}; "
@@ -187,9 +180,12 @@ class Hub:
         """Push from another thread. As `push`; the future's `result()` waits for the receipt.
 
         Raises:
-            InvalidState: The hub has not been started, or its loop has been closed.
+            InvalidState: The hub has not been started, its loop has been closed, or this is the loop's own thread, in
+                which waiting for the result would wait for ever.
         """
         loop = self.engine.loop
+        if loop is not None and _running_loop() is loop:
+            raise InvalidState("push_threadsafe is for other threads; await push, or use push_nowait")
         if loop is None or loop.is_closed():
             raise InvalidState(
                 "hub is not started; enter it with `async with hub` in the thread of its event loop"
@@ -206,6 +202,22 @@ class Hub:
             NotEncodable: The event's data cannot be written as JSON.
         """
         self.engine.send(connection_id, message)
+
+    async def join(self, connection_id: ConnectionId, room: str) -> Position:
+        """Make a connection a member of a room, from outside its consumer; see `Consumer.join`.
+
+        Raises:
+            UnknownConnection: No connection has this id.
+        """
+        return await self.engine.join(self.engine.find(connection_id), room)
+
+    async def leave(self, connection_id: ConnectionId, room: str) -> None:
+        """End a connection's membership, from outside its consumer; see `Consumer.leave`.
+
+        Raises:
+            UnknownConnection: No connection has this id.
+        """
+        self.engine.find(connection_id).leave(room)
 
     async def disconnect(
         self, connection_id: ConnectionId, code: int = CloseCode.NORMAL, reason: str = ""
@@ -225,3 +237,10 @@ class Hub:
 
 def _id_of(exclude: ConnectionId | Addressed | None) -> ConnectionId | None:
     return exclude if exclude is None or isinstance(exclude, str) else exclude.id
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None

@@ -41,6 +41,12 @@ def add_parser(commands: _SubParsersAction[argparse.ArgumentParser]) -> None:
         "--factory", action="store_true", help="the attribute is a function that returns the application"
     )
     parser.add_argument("--reload", action="store_true", help="restart when a file changes, for development")
+    parser.add_argument(
+        "--ws-max-size",
+        type=_count,
+        default=16 * 1024 * 1024,
+        help="largest message in bytes (default: %(default)s)",
+    )
     parser.add_argument("--root-path", default="", help="path under which a proxy serves the application")
     parser.add_argument(
         "--forwarded-allow-ips", help="proxies whose X-Forwarded headers are trusted (default: 127.0.0.1)"
@@ -67,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
     options = {
         name: getattr(args, name)
         for name in (
-            "host", "port", "workers", "log_level", "app_dir", "reload",
+            "host", "port", "workers", "log_level", "app_dir", "reload", "ws_max_size",
             "root_path", "forwarded_allow_ips", "ssl_certfile", "ssl_keyfile",
         )
     }  # fmt: skip

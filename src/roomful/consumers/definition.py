@@ -79,6 +79,8 @@ def on(type: str) -> Callable[[F], F]:
     Raises:
         EventTypeError: The type is reserved or not a name.
     """
+    if callable(type):
+        raise ConsumerError("@on stands without a type; write @on('…')")
     check_event_type(type)
 
     def mark(function: F) -> F:

@@ -10,7 +10,7 @@ import inspect
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
 
 from ..core.errors import ConsumerError
 from ..core.ports import Codec, Inbound
@@ -19,6 +19,8 @@ from .definition import Definition, HandlerSpec, definition_of
 if TYPE_CHECKING:
     from .consumer import ConsumerBase, Scope
     from .threads import Threads
+
+D = TypeVar("D")
 
 __all__ = ("Bind", "Binding", "BoundCall", "EventPlan", "Plan", "ReceivePlan", "bind_plainly")
 
@@ -105,7 +107,7 @@ class Plan:
             binding = bind(spec)
             annotation = _annotation(binding.message)
             self.events[type_] = EventPlan(
-                None if annotation is None else codec.decoder(annotation), binding.call
+                None if annotation is None else _made(spec, codec.decoder, annotation), binding.call
             )
             self.takes_binary_events |= annotation is bytes
             self.keeps_scope |= binding.needs_scope
@@ -114,11 +116,20 @@ class Plan:
             annotation = _annotation(binding.message)
             if annotation is None:
                 raise ConsumerError(f"{consumer.__qualname__}.receive takes no message")
-            self.receive = ReceivePlan(codec.message_decoder(annotation), binding.call)
+            self.receive = ReceivePlan(
+                _made(definition.receive, codec.message_decoder, annotation), binding.call
+            )
             self.keeps_scope |= binding.needs_scope
         self.disconnect_takes_code: bool = definition.disconnect is not None and bool(
             definition.disconnect.parameters
         )
+
+
+def _made(spec: HandlerSpec, make: Callable[[object], D], annotation: object) -> D:
+    try:
+        return make(annotation)
+    except ConsumerError as error:
+        raise ConsumerError(f"{spec.function.__qualname__}: {error}") from None
 
 
 def _annotation(parameter: inspect.Parameter | None) -> object | None:

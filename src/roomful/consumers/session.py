@@ -5,12 +5,13 @@ It implements the port `Handler`; one message at a time is the connection's doin
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Final
 
-from ..core.errors import ConnectionClosed, InvalidMessage, ReplyError
-from ..core.ports import MessageId
+from ..core.errors import ConnectionClosed, InvalidMessage, ReplyError, RoomNameError
+from ..core.ports import Inbound, MessageId
 
 if TYPE_CHECKING:
     from ..core.ports import Link
@@ -55,42 +56,78 @@ class Session:
     async def _handle(self, message: str | bytes) -> None:
         reply_to: MessageId | None = None
         try:
-            plan = self._plan
-            inbound = None
-            if plan.events and (plan.takes_binary_events or isinstance(message, str) or plan.receive is None):
-                try:
-                    inbound = plan.codec.read(message)
-                    reply_to = inbound.id
-                except InvalidMessage as error:
-                    if plan.receive is None or error.code == "reserved_type":
-                        raise
-            if inbound is not None and (event := plan.events.get(inbound.type)) is not None:
-                args = () if event.decode is None else (event.decode(inbound),)
-                result = await event.call(self._consumer, args, self._scope)
-                if reply_to is not None:
-                    self._link.reply(reply_to, result)
-            elif plan.receive is not None:
-                reply_to = (
-                    None  # what `receive` gets is the application's own; an id in it means nothing here
-                )
-                await plan.receive.call(self._consumer, (plan.receive.decode(message),), self._scope)
-            elif inbound is not None:
-                raise InvalidMessage(
-                    "unknown_type", f"type {inbound.type[:100]!a} is not known here", id=inbound.id
-                )
-            else:
-                raise self._not_listening(message)
+            inbound = self._event(message)
+            if inbound is None:
+                # What `receive` gets is the application's own; an id in it means nothing here.
+                await self._receive(message)
+                return
+            reply_to = inbound.id
+            event = self._plan.events[inbound.type]
+            args = () if event.decode is None else (event.decode(inbound),)
+            result = await event.call(self._consumer, args, self._scope)
+            if reply_to is not None:
+                await self._room_to_write()
+                self._link.reply(reply_to, result)
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            await self._answer_with(
+                error, reply_to
+            )  # it awaited something that was cancelled, and was not itself
+        except Exception as error:  # noqa: BLE001 -- logged where it is no answer
+            await self._answer_with(error, reply_to)
+
+    def _event(self, message: str | bytes) -> Inbound | None:
+        """Return an event that has a handler, or None for a message that `receive` takes."""
+        plan = self._plan
+        if not plan.events and plan.receive is None:
+            raise self._not_listening(message)
+        if not plan.events or (isinstance(message, bytes) and plan.receive and not plan.takes_binary_events):
+            return None
+        try:
+            inbound = plan.codec.read(message)
         except InvalidMessage as error:
-            self._link.error(error.code, error.message, reply_to=error.id if reply_to is None else reply_to)
-        except ReplyError as error:
-            self._link.error(error.code, error.message, reply_to=reply_to)
-        except ConnectionClosed:
-            logger.debug("connection %s: its handler met a closed connection", self._link.id, exc_info=True)
-            # Most often its own, which gets nothing any more; if it was another's, this client still gets an answer.
-            self._link.error("internal", _FAILED, reply_to=reply_to)
-        except Exception:
-            logger.exception("connection %s: handler failed", self._link.id)
-            self._link.error("internal", _FAILED, reply_to=reply_to)
+            if plan.receive is None or error.code == "reserved_type":
+                raise
+            return None
+        if inbound.type in plan.events:
+            return inbound
+        if plan.receive is None:
+            raise InvalidMessage(
+                "unknown_type", f"type {inbound.type[:100]!a} is not known here", id=inbound.id
+            )
+        return None
+
+    async def _receive(self, message: str | bytes) -> None:
+        receive = self._plan.receive
+        assert receive is not None  # or `_event` had raised
+        await receive.call(self._consumer, (receive.decode(message),), self._scope)
+
+    async def _room_to_write(self) -> None:
+        # A client that asks faster than it reads is held back by its own inbox, and loses nothing.
+        while (crowded := self._link.room_to_write()) is not None:
+            await crowded
+
+    async def _answer_with(self, error: BaseException, reply_to: MessageId | None) -> None:
+        code, text = "internal", _FAILED
+        match error:
+            case InvalidMessage():
+                code, text = error.code, error.message
+                reply_to = error.id if reply_to is None else reply_to
+            case RoomNameError():
+                code, text = "invalid_room", str(error)  # the name came with the message
+            case ReplyError():
+                code, text = error.code, error.message
+            case ConnectionClosed():
+                # Most often its own, which gets nothing any more; if it was another's, this client gets an answer.
+                logger.debug(
+                    "connection %s: its handler met a closed connection", self._link.id, exc_info=error
+                )
+            case _:
+                logger.error("connection %s: handler failed", self._link.id, exc_info=error)
+        await self._room_to_write()
+        self._link.error(code, text, reply_to=reply_to)
 
     def _not_listening(self, message: str | bytes) -> InvalidMessage:
         try:

@@ -74,6 +74,9 @@ class Limits:
     cancel_timeout_s: float = 5.0
     """Time that a cancelled handler has to end before `disconnect` runs without waiting for it."""
 
+    disconnect_timeout_s: float = 10.0
+    """Time that a consumer's `disconnect` may take before it is cancelled."""
+
     close_timeout_s: float = 10.0
     """Time that closing a hub may take before it stops waiting."""
 

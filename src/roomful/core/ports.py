@@ -9,6 +9,7 @@ import each other. Nothing here has behaviour.
 
 from __future__ import annotations
 
+import concurrent.futures
 from asyncio import Future
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from .names import ConnectionId, RoomName
 from .positions import Position
 
 __all__ = (
+    "Addressed",
     "Codec",
     "Deliver",
     "Dispatch",
@@ -259,6 +261,14 @@ class Handler(Protocol):
         """Clean up. Called once, after `handle` has ended."""
 
 
+class Addressed(Protocol):
+    """What has a connection id: a consumer, a connection."""
+
+    @property
+    def id(self) -> ConnectionId:
+        """The connection's id."""
+
+
 class Pusher(Protocol):
     """The hub, as consumers and producers see it."""
 
@@ -267,10 +277,30 @@ class Pusher(Protocol):
         room: str,
         message: Event | str | bytes,
         *,
-        exclude: ConnectionId | None = None,
+        exclude: ConnectionId | Addressed | None = None,
         key: str | None = None,
     ) -> Awaitable[Receipt]:
         """Push to every member of a room; see `roomful.Hub.push`."""
+
+    def push_nowait(
+        self,
+        room: str,
+        message: Event | str | bytes,
+        *,
+        exclude: ConnectionId | Addressed | None = None,
+        key: str | None = None,
+    ) -> Future[Receipt]:
+        """Push without waiting; see `roomful.Hub.push_nowait`."""
+
+    def push_threadsafe(
+        self,
+        room: str,
+        message: Event | str | bytes,
+        *,
+        exclude: ConnectionId | Addressed | None = None,
+        key: str | None = None,
+    ) -> concurrent.futures.Future[Receipt]:
+        """Push from another thread; see `roomful.Hub.push_threadsafe`."""
 
     async def send(self, connection_id: ConnectionId, message: Event | str | bytes) -> None:
         """Send to one connection; see `roomful.Hub.send`."""

@@ -17,7 +17,16 @@ from typing import Any, Protocol, TypeAlias, cast
 from ..assembly import Hub
 from ..consumers import Bind, ConsumerBase, Plan, Scope, Session, bind_plainly
 from ..core.close_codes import MAX_REASON_BYTES
-from ..core.errors import ConnectionClosed, ConsumerError, HubClosed, LayerError, Refuse, WrongLoop
+from ..core.errors import (
+    ConnectionClosed,
+    ConsumerError,
+    HubClosed,
+    LayerError,
+    Refuse,
+    RoomNameError,
+    WrongLoop,
+)
+from ..core.limits import Limits
 from ..core.ports import Framing, Peer, Wire
 from ..hub import Connection
 from ..wire import Kind
@@ -40,7 +49,7 @@ class Offer(Protocol):
     def framing(self) -> Framing:
         """How the socket writes messages."""
 
-    def adopt(self, peer: Peer) -> Wire:
+    def adopt(self, peer: Peer, *, limits: Limits) -> Wire:
         """Hand the socket over: from now on it belongs to `peer`, also when the ASGI call has returned."""
 
 
@@ -94,7 +103,10 @@ class ConsumerApp:
         try:
             await self.hub.start()
             if offer is not None:
-                connection = self.hub.engine.open(Kind(self._codec, offer.framing), offer.adopt)
+                connection = self.hub.engine.open(
+                    Kind(self._codec, offer.framing),
+                    partial(offer.adopt, limits=self.hub.limits),
+                )
                 wire = None
             else:
                 connection, wire = self._open_plainly(receive, send, extensions)
@@ -110,7 +122,10 @@ class ConsumerApp:
         if wire is None:
             await self._run_connect(connection, consumer, connect)
             if not self._detach:
-                await connection.ended()
+                try:
+                    await connection.ended()
+                finally:
+                    connection.abort()  # without effect when the socket has ended
             return
         wire.start()
         try:
@@ -149,13 +164,18 @@ class ConsumerApp:
         try:
             await connect(consumer, connection)
         except asyncio.CancelledError:
-            connection.abandoned()
             task = asyncio.current_task()
             # The hub cancels `connect` when the client has gone; any other cancellation is the server's.
             if not connection.is_lost or task is None or task.uncancel() > 0:
+                # Nobody may be heard whose `connect` has not finished.
+                self._refuse(connection, Refuse(503, "interrupted"))
                 raise
+            connection.abandoned()
         except Refuse as refusal:
             self._refuse(connection, refusal)
+        except RoomNameError as error:
+            # The name came with the request: it is the client's mistake, and none to fill the log with.
+            self._refuse(connection, Refuse(400, str(error)))
         except Exception as error:
             if isinstance(error, ConnectionClosed) and connection.code is not None:
                 connection.abandoned()  # its own, not another's: nobody is left to be refused

@@ -6,6 +6,7 @@ Pings, deadlines and aborting are the server's own; this wire can only try to cl
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, MutableMapping, Sequence
@@ -23,6 +24,8 @@ Receive: TypeAlias = Callable[[], Awaitable[AsgiEvent]]
 Send: TypeAlias = Callable[[AsgiEvent], Awaitable[None]]
 
 _ABNORMAL: Final = 1006
+_MAX_MESSAGES_A_PASS: Final = 64
+"""Messages of one client that are handed on before the loop has a turn, also where `receive` never waits."""
 _CLOSE_TIMEOUT_S: Final = 10.0
 """Time for the closing handshake when the caller gave none; the same as uvicorn's own."""
 
@@ -177,12 +180,14 @@ class AsgiWire:
 
     async def _read(self) -> None:
         try:
-            while True:
+            for taken in itertools.count(1):
+                if taken % _MAX_MESSAGES_A_PASS == 0:
+                    await asyncio.sleep(0)  # a client that floods must not keep the loop from the others
                 event = await self._receive()
                 kind = event["type"]
                 if kind == "websocket.disconnect":
                     reason = event.get("reason") or ""
-                    self._end(event.get("code") or 1005, reason)
+                    self._end(int(event.get("code") or 1005), reason)
                     return
                 if kind == "websocket.receive":
                     text = event.get("text")

@@ -13,6 +13,7 @@ from starlette.routing import compile_path
 
 from ..assembly import Hub
 from ..consumers import Binding, ConsumerBase, HandlerSpec, Scope, Threads, bind_plainly
+from ..core.close_codes import MAX_REASON_BYTES
 from ..core.errors import ConnectionClosed, ReplyError
 from ..endpoint import Consumer, ConsumerApp
 from ..hub import Connection
@@ -106,7 +107,8 @@ def _bind(spec: HandlerSpec, *, path_names: frozenset[str], threads: Threads) ->
         except WebSocketRequestValidationError as error:
             raise ReplyError("invalid_message", _problems(error)) from error
         except WebSocketException as error:
-            await consumer.close(error.code, error.reason)
+            reason = (error.reason or "").encode()[:MAX_REASON_BYTES].decode(errors="ignore")
+            await consumer.close(error.code, reason)
             raise ConnectionClosed(error.code) from error
 
     return Binding(message, call, needs_scope=True)

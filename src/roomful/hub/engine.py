@@ -71,6 +71,7 @@ class Engine:
         self._producer = secrets.token_hex(8)
         self._starting: asyncio.Task[None] | None = None
         self._is_started = False
+        self._pushes_in_a_row = 0
         self._connections: dict[ConnectionId, Connection] = {}
         self._ending: set[Connection] = set()
         self.memberships: Memberships = Memberships(self.layer, self.limits)
@@ -152,24 +153,35 @@ class Engine:
                     connection.refuse(503, b"server is going away\n", (), reason)
                 else:
                     connection.close(code, reason)
-            async with asyncio.timeout(self.limits.close_timeout_s):
+            if not await self._emptied(self.limits.close_timeout_s):
+                logger.warning(
+                    "hub aborts %d connections that did not end in time",
+                    len(self._connections) + len(self._ending),
+                )
+        finally:
+            for connection in list(self._connections.values()):
+                connection.abort()
+            try:
+                # Their consumers may still push as they end, so the layer goes last.
+                await self._emptied(self.limits.cancel_timeout_s)
+            finally:
+                self._is_closed = True
+                self._liveness.stop()
+                self._flusher.stop()
+                self.memberships.stop()
+                if self._is_started:
+                    self._is_started = False
+                    await self.layer.stop()
+
+    async def _emptied(self, timeout_s: float) -> bool:
+        try:
+            async with asyncio.timeout(timeout_s):
                 while self._connections or self._ending:
                     self._all_ended = asyncio.Event()
                     await self._all_ended.wait()
         except TimeoutError:
-            logger.warning(
-                "hub closed with %d connections still ending", len(self._connections) + len(self._ending)
-            )
-            for connection in list(self._connections.values()):
-                connection.abort()
-        finally:
-            self._is_closed = True
-            self._liveness.stop()
-            self._flusher.stop()
-            self.memberships.stop()
-            if self._is_started:
-                self._is_started = False
-                await self.layer.stop()
+            return False
+        return True
 
     @property
     def is_closing(self) -> bool:
@@ -191,12 +203,14 @@ class Engine:
         exclude: ConnectionId | None = None,
         key: str | None = None,
     ) -> Receipt:
-        """Push, and give the loop a turn when a batch was full."""
+        """Push, and give the loop a turn when a batch was full, or after as many pushes."""
         if not self._is_started or self._loop is not asyncio.get_running_loop():
             await self.start()
         receipt = await self.push_nowait(room, message, exclude=exclude, key=key)
-        if self._flusher.is_crowded:
+        self._pushes_in_a_row += 1
+        if self._flusher.is_crowded or self._pushes_in_a_row >= self.limits.max_batch_frames:
             # Without this a producer in a loop would starve the loop that reads and writes for everybody.
+            self._pushes_in_a_row = 0
             await asyncio.sleep(0)
         return receipt
 
@@ -225,19 +239,18 @@ class Engine:
         room = self.memberships.rooms.get(name)
         if room is None:
             return
+        branches = list(room.branches.values())
         try:
             envelope = Envelope.unpack(payload)
-        except LayerError:
+            frames = [branch.kind.encode(name, at, envelope) for branch in branches]
+        except (LayerError, ValueError):
             logger.exception("room %r: event %s cannot be read", name, at)
             self._suspect(name)
             return
         room.top = at
         # Every branch has the event before anything is written: what a write entails may push again, behind this.
-        branches = list(room.branches.values())
-        for branch in branches:
-            branch.append(
-                Entry(branch.kind.encode(name, at, envelope), name, at.offset, envelope.conflate_key)
-            )
+        for branch, frame in zip(branches, frames, strict=True):
+            branch.append(Entry(frame, name, at.offset, envelope.conflate_key))
             self.counters.deliveries += len(branch.writers)
         if envelope.exclude is not None:
             self._exclude(envelope.exclude, room)
@@ -281,7 +294,12 @@ class Engine:
         self._connections[connection.id] = connection
         return connection
 
-    def _find(self, connection_id: ConnectionId) -> Connection:
+    def find(self, connection_id: ConnectionId) -> Connection:
+        """Return a connection by its id.
+
+        Raises:
+            UnknownConnection: No connection has this id.
+        """
         connection = self._connections.get(connection_id)
         if connection is None:
             raise UnknownConnection(connection_id)
@@ -293,7 +311,7 @@ class Engine:
         Raises:
             UnknownConnection: No connection has this id.
         """
-        self._find(connection_id).send(message)
+        self.find(connection_id).send(message)
 
     def disconnect(self, connection_id: ConnectionId, code: int, reason: str) -> None:
         """Close one connection.
@@ -301,7 +319,7 @@ class Engine:
         Raises:
             UnknownConnection: No connection has this id.
         """
-        self._find(connection_id).close(code, reason)
+        self.find(connection_id).close(code, reason)
 
     async def join(self, connection: Connection, room: str) -> Position:
         """Make a connection a member of a room; see `Memberships.join`. Accepts the handshake if nobody has.

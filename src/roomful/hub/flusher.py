@@ -8,6 +8,7 @@ A flush never nests: what arises in it is queued until it ends.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Generic, TypeVar
@@ -20,6 +21,8 @@ from .statistics import Counters
 __all__ = ("Flusher",)
 
 M = TypeVar("M")
+
+logger: logging.Logger = logging.getLogger("roomful.hub")
 
 
 class Flusher(Generic[M]):
@@ -126,4 +129,8 @@ class Flusher(Generic[M]):
         for member, error in broken:
             self._broken(member, error)
         while self._deferred:
-            self._deferred.popleft()()
+            call = self._deferred.popleft()
+            try:
+                call()
+            except Exception:
+                logger.exception("what had waited for a flush failed")

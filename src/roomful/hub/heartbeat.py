@@ -37,12 +37,19 @@ class Pulse:
         self._unsent = -1
         self._waited_s = 0.0
 
-    def beat(self, *, reads: bool) -> Beat:
-        """Decide at the connection's turn: after an interval, or after the time-out if it was pinged."""
-        if self.heard or not reads:
+    def beat(self, *, reads: bool, flows: bool) -> Beat:
+        """Decide at the connection's turn: after an interval, or after the time-out if it was pinged.
+
+        Args:
+            reads: Whether this side reads. While it does not, a ping still finds out a socket that is gone.
+            flows: Whether the transport has room. While it has none, a ping would stand behind what is unsent, and the
+                write deadline judges.
+        """
+        if self.heard or not reads or not flows:
+            rests = self.heard or not flows
             self.heard = False
             self._awaits_pong = False
-            return Beat.REST
+            return Beat.REST if rests else Beat.PING
         if self._awaits_pong:
             return Beat.LET_GO
         self._awaits_pong = True

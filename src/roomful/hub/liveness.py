@@ -74,7 +74,7 @@ class Liveness:
 
     def _beat(self, connection: Connection) -> None:
         assert connection.pulse is not None  # only those are on the wheel
-        beat = connection.pulse.beat(reads=connection.reads)
+        beat = connection.pulse.beat(reads=connection.reads, flows=connection not in self._paused)
         if beat is Beat.LET_GO:
             connection.let_go(CloseCode.STALE, "no sign of life; reconnect and resume", "stale")
             return

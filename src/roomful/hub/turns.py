@@ -248,7 +248,14 @@ class Turns:
 
     async def _clean_up(self, awaitable: Awaitable[None], ended: Callable[[], None]) -> None:
         try:
-            await self._turn(awaitable)
+            async with asyncio.timeout(self._limits.disconnect_timeout_s):
+                await self._turn(awaitable)
+        except TimeoutError:
+            logger.error(  # noqa: TRY400 -- where it was stuck is in the consumer's own code
+                "connection %s: disconnect did not end within %s s",
+                self._name,
+                self._limits.disconnect_timeout_s,
+            )
         finally:
             self._task = None
             ended()

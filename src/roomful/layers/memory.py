@@ -96,6 +96,9 @@ class MemoryLayer:
             raise LayerError("memory layer is not started")
         self._sweep()
         state = self._room(room)
+        if room in self._idle:
+            self._idle[room] = self._clock() + self._idle_room_s
+            self._idle.move_to_end(room)
         receipt: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
         earlier = self._earlier(state, seq, key)
         if earlier is not None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from ..core.errors import InvalidState
+from ..core.limits import Limits
 from .frames import FRAMING
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ class Adoption:
     def __init__(self, call: AsgiCall) -> None:
         self._call: AsgiCall | None = call
 
-    def adopt(self, peer: Peer) -> Wire:
+    def adopt(self, peer: Peer, *, limits: Limits | None = None) -> Wire:
         """Give the socket to `peer`, accepted or not; ASGI's `receive` and `send` raise `InvalidState` from now on.
 
         The ASGI callable may return afterwards and the socket lives on, until the wire or the client ends it. If the
@@ -40,10 +41,14 @@ class Adoption:
         Order: messages that the call has not received yet come to `peer` before all others. The peer is called for
         the first time after this has returned, also when the client has gone already.
 
+        Args:
+            peer: Who gets the socket.
+            limits: What bounds messages and the transport's buffer, the server's own limit on messages beside it.
+
         Raises:
             InvalidState: The socket has been adopted, or the call has closed or refused the connection.
         """
         call, self._call = self._call, None
         if call is None:
             raise InvalidState("connection has been adopted already")
-        return call.hand_over(peer)
+        return call.hand_over(peer, limits or Limits())

@@ -127,7 +127,7 @@ class AsgiCall:
             self._phase = Phase.DONE
             self._wire.fail_application(code)
 
-    def hand_over(self, peer: Peer) -> Wire:
+    def hand_over(self, peer: Peer, limits: Limits) -> Wire:
         """Let `peer` take this call's place; see `Adoption.adopt`."""
         if self._phase not in (Phase.CONNECTING, Phase.OPEN):
             raise InvalidState(f"connection cannot be adopted; the application has {self._phase.value}")
@@ -135,6 +135,9 @@ class AsgiCall:
         self._stop_keepalive()
         self._readable.set()
         self._writable.set()
+        self._wire.limit(
+            max_buffer_bytes=limits.max_write_buffer_bytes, max_message_bytes=limits.max_message_bytes
+        )
         self._wire.change_peer(peer, self._inbox, self._ended)
         return self._wire
 

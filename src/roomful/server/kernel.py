@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 __all__ = ("abort_without_linger", "tune")
 
 _HIGH_WATER_BYTES: Final = Limits().max_write_buffer_bytes
-# A quarter: with uvloop's own 16 bytes a writer would stand still until all is out.
-_LOW_WATER_BYTES: Final = _HIGH_WATER_BYTES // 4
 # Without it a reader that never reads is given 3.8 MiB by the kernel before anybody notices; with it 135 KiB, at no
 # cost for a fan-out (measured on Linux 6).
 _NOTSENT_LOWAT_BYTES: Final = 16 * 1024
@@ -31,7 +29,7 @@ _NO_LINGER: Final = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
 
 def tune(transport: asyncio.Transport) -> None:
     """Bound what the transport and the kernel hold for one client, and send what is written at once."""
-    transport.set_write_buffer_limits(high=_HIGH_WATER_BYTES, low=_LOW_WATER_BYTES)
+    limit_writes(transport, _HIGH_WATER_BYTES)
     sock = transport.get_extra_info("socket")
     if sock is None or sock.family not in (socket.AF_INET, socket.AF_INET6):
         return
@@ -39,6 +37,12 @@ def tune(transport: asyncio.Transport) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if _TCP_NOTSENT_LOWAT is not None:
             sock.setsockopt(socket.IPPROTO_TCP, _TCP_NOTSENT_LOWAT, _NOTSENT_LOWAT_BYTES)
+
+
+def limit_writes(transport: asyncio.Transport, max_bytes: int) -> None:
+    """Count the transport as full from `max_bytes` on, until a quarter of them is left."""
+    # A quarter: with uvloop's own 16 bytes a writer would stand still until all is out.
+    transport.set_write_buffer_limits(high=max_bytes, low=max_bytes // 4)
 
 
 def abort_without_linger(transport: asyncio.Transport) -> None:

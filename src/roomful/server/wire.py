@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, cast
 from ..core.close_codes import CloseCode
 from ..core.limits import Limits
 from .frames import FRAMING, PING, close_frame, pong_frame
-from .kernel import abort_without_linger, tune
+from .kernel import abort_without_linger, limit_writes, tune
 from .parser import Close, Event, Parser, Ping, ProtocolError, take_message
 from .states import NOBODY, State
 
@@ -35,6 +35,9 @@ CLOSE_TIMEOUT_S: Final = 10.0
 
 LINGER_S: Final = Limits().linger_s
 """Time that is left to a client to take what was written, once there is nothing more to say to it."""
+
+_MAX_MESSAGES_A_PASS: Final = 64
+"""Messages of one client that are handed on before the loop has a turn; a handler that never waits runs at once."""
 
 # Pongs are gathered while a batch of frames is read, so that a flood of pings costs few system calls.
 _MAX_GATHERED_PONGS: Final = 4096
@@ -54,6 +57,7 @@ class SocketWire(asyncio.Protocol):
 
     __slots__ = (
         "_backlog",
+        "_breathing",
         "_closed_with",
         "_max_bytes",
         "_ordinary",
@@ -82,6 +86,7 @@ class SocketWire(asyncio.Protocol):
         self._parser: Parser | None = None
         self._backlog: deque[str | bytes] | None = None
         self._stopped = False
+        self._breathing = False
         self._reading = True
         self._writable = True
         self._pongs: bytearray | None = None
@@ -147,6 +152,12 @@ class SocketWire(asyncio.Protocol):
 
     # ── Towards the server ──
 
+    def limit(self, *, max_buffer_bytes: int, max_message_bytes: int) -> None:
+        """Count the transport as full from `max_buffer_bytes` on; of two bounds on messages the smaller holds."""
+        if self._state is not State.LOST:
+            limit_writes(self._transport, max_buffer_bytes)
+        self._max_bytes = min(self._max_bytes, max_message_bytes)
+
     def change_peer(self, peer: Peer, messages: deque[str | bytes], ended: tuple[int, str] | None) -> None:
         """Give the socket to another peer, who gets `messages` first, and is not called before this has returned.
 
@@ -196,14 +207,18 @@ class SocketWire(asyncio.Protocol):
         if not self._ordinary:
             self._take(data)
             return
-        start, size = 0, len(data)
+        start, size, taken = 0, len(data), 0
         while (found := take_message(data, start, self._max_bytes)) is not None:
             message, start = found
             self._peer.received(message)
+            taken += 1
             if start == size:
                 return
             if not self._ordinary:
                 break  # type: ignore[unreachable]  # the peer's calls change it
+            if taken == _MAX_MESSAGES_A_PASS:
+                self._breathe()
+                break
         self._take(data[start:])
 
     def eof_received(self) -> None:
@@ -246,19 +261,38 @@ class SocketWire(asyncio.Protocol):
         if self._state is State.HANDSHAKE:
             # A client must not send before it is accepted (§4.1); one that does is held by TCP.
             self._hold()
-        elif not self._stopped:
+        elif not self._stopped and not self._breathing:
             self._read_on()
 
     def _may_read(self) -> bool:
-        return not self._stopped and self._state in (State.OPEN, State.CLOSING)
+        return not self._stopped and not self._breathing and self._state in (State.OPEN, State.CLOSING)
+
+    def _breathe(self) -> None:
+        # One client that floods must not keep the loop from the others: uvloop would go on for 8 MiB in one pass.
+        self._breathing = True
+        self._ordinary = False
+        self._hold()
+        asyncio.get_running_loop().call_soon(self._breathed)
+
+    def _breathed(self) -> None:
+        self._breathing = False
+        if self._may_read():
+            self._read_on()
 
     def _read_on(self) -> None:
         """Read until the bytes are used up or the peer has enough."""
+        if self._breathing:
+            return
         self._hand_on_backlog()
         if (parser := self._parser) is not None:
+            taken = 0
             try:
                 while self._may_read() and (event := parser.next_event()) is not None:
                     self._handle(event)
+                    # Fragments and pings cost no more than their bytes; a whole message runs a handler.
+                    taken += isinstance(event, (str, bytes))
+                    if taken == _MAX_MESSAGES_A_PASS:
+                        self._breathe()
             except ProtocolError as error:
                 self._fail(error.code, error.reason)
                 return

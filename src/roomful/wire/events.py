@@ -9,7 +9,7 @@ A binary event, in both directions, is two bytes with the length of its JSON hea
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Annotated, Final
+from typing import Annotated, Final, TypeAlias
 
 import msgspec
 
@@ -28,25 +28,29 @@ MAX_ID_CHARACTERS: Final = 200
 """An id is remembered and repeated in the reply; a UUID takes 36."""
 
 
+_Text: TypeAlias = Annotated[str, msgspec.Meta(max_length=MAX_ID_CHARACTERS)]
+_Number: TypeAlias = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+
+
 class _Incoming(msgspec.Struct):
     """A client's message, its data not yet decoded."""
 
     type: str
     data: msgspec.Raw = msgspec.Raw(b"null")
-    id: Annotated[str, msgspec.Meta(max_length=MAX_ID_CHARACTERS)] | int | None = None
+    id: _Text | _Number | None = None
 
 
 class _Header(msgspec.Struct):
     """The header of a client's binary event."""
 
     type: str
-    id: Annotated[str, msgspec.Meta(max_length=MAX_ID_CHARACTERS)] | int | None = None
+    id: _Text | _Number | None = None
 
 
 class _Id(msgspec.Struct):
     """The id of a message whose other fields are wrong."""
 
-    id: Annotated[str, msgspec.Meta(max_length=MAX_ID_CHARACTERS)] | int | None = None
+    id: _Text | _Number | None = None
 
 
 _read_text = json.decoder(_Incoming)
