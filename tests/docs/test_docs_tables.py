@@ -81,7 +81,7 @@ def test_refusals_become_the_codes_of_the_code() -> None:
 def test_error_codes_are_those_of_the_code() -> None:
     """Every error code that the library answers with stands in the table, and no other."""
     sources = "".join(path.read_text() for path in (ROOT / "src/roomful").rglob("*.py"))
-    answered = set(re.findall(r'(?:InvalidMessage|ReplyError|_link\.error)\(\s*"(\w+)"', sources))
+    answered = set(re.findall(r'(?:InvalidMessage\(|ReplyError\(|code, text =)\s*"(\w+)"', sources))
 
     rows = {row[0].strip("`") for row in _rows(WIRE_PAGE, "Errors")}
 

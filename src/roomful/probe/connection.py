@@ -66,11 +66,11 @@ class Closed:
     __slots__ = ("at", "by_us", "code", "error", "reason")
 
     def __init__(self, code: int, reason: str, *, by_us: bool, error: str, at: float) -> None:
-        self.code = code
-        self.reason = reason
-        self.by_us = by_us
-        self.error = error
-        self.at = at
+        self.code: int = code
+        self.reason: str = reason
+        self.by_us: bool = by_us
+        self.error: str = error
+        self.at: float = at
 
 
 class Connection(asyncio.Protocol):
@@ -102,11 +102,11 @@ class Connection(asyncio.Protocol):
     def __init__(
         self, target: Target, number: int, listener: Listener | None, *, max_bytes: int, key_byte: int
     ) -> None:
-        self.number = number
-        self.listener = listener
-        self.key_byte = key_byte
-        self.table = mask_table(self.key_byte)
-        self.paused = False
+        self.number: int = number
+        self.listener: Listener | None = listener
+        self.key_byte: int = key_byte
+        self.table: bytes = mask_table(self.key_byte)
+        self.paused: bool = False
         self.end: Closed | None = None
         self.protocol_name: str | None = None
         self.write: Callable[[bytes], None] = _not_open

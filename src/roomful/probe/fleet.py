@@ -27,9 +27,9 @@ class Fleet:
     __slots__ = ("adapter", "connections", "max_bytes", "target")
 
     def __init__(self, target: Target, adapter: Adapter, *, max_bytes: int) -> None:
-        self.target = target
-        self.adapter = adapter
-        self.max_bytes = max_bytes
+        self.target: Target = target
+        self.adapter: Adapter = adapter
+        self.max_bytes: int = max_bytes
         self.connections: list[Connection] = []
 
     @property

@@ -62,7 +62,7 @@ class FrameReader:
     __slots__ = ("_need", "_opcode", "_parts", "_pending", "_pending_bytes", "max_bytes")
 
     def __init__(self, *, max_bytes: int) -> None:
-        self.max_bytes = max_bytes
+        self.max_bytes: int = max_bytes
         self._pending: list[bytes] = []
         self._pending_bytes = 0
         self._need = 0

@@ -52,7 +52,7 @@ class Marker:
             raise ValueError(f"run is {run!r}; it must be {RUN_BYTES} letters and digits")
         if not 0 <= sender < MAX_SENDERS:
             raise ValueError(f"sender is {sender}; it must be from 0 to {MAX_SENDERS - 1}")
-        self.prefix = b"%b%b.%05d." % (START, run.encode(), sender)
+        self.prefix: bytes = b"%b%b.%05d." % (START, run.encode(), sender)
         self._format = self.prefix + b"%010d.%012d."
 
     def mark(self, seq: int, due_us: int) -> tuple[bytes, int]:

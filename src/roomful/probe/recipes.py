@@ -37,13 +37,13 @@ class Recipe:
         seal: Callable[[bytes], tuple[bytes, bytes]] | None = None,
         seal_bytes: tuple[int, int] = (0, 0),
     ) -> None:
-        self.before = before
-        self.body = body
-        self.end = end
-        self.binary = binary
-        self.seal = seal
-        self.seal_bytes = seal_bytes
-        self.size = len(before) + MARK_BYTES + sum(seal_bytes) + len(body) + len(end)
+        self.before: bytes = before
+        self.body: bytes = body
+        self.end: bytes = end
+        self.binary: bool = binary
+        self.seal: Callable[[bytes], tuple[bytes, bytes]] | None = seal
+        self.seal_bytes: tuple[int, int] = seal_bytes
+        self.size: int = len(before) + MARK_BYTES + sum(seal_bytes) + len(body) + len(end)
 
     def make(self, mark: bytes) -> bytes:
         """Return the whole message."""

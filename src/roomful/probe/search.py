@@ -40,9 +40,9 @@ class RateSearch:
         self.good: float | None = None
         self.bad: float | None = None
         self.limited_by: str | None = None
-        self.done = False
-        self.trials = 0
-        self.invalid = 0
+        self.done: bool = False
+        self.trials: int = 0
+        self.invalid: int = 0
         self._ceiling = ceiling
         self._floor = floor
         self._precision = precision
@@ -188,10 +188,10 @@ class CliffSearch:
     ) -> None:
         self.good: int | None = None
         self.bad: int | None = None
-        self.done = False
-        self.trials = 0
-        self.invalid = 0
-        self.ceiling = ceiling
+        self.done: bool = False
+        self.trials: int = 0
+        self.invalid: int = 0
+        self.ceiling: int = ceiling
         self._start = start
         self._factor = factor
         self._hints = sorted(hints)

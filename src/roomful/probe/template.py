@@ -20,7 +20,7 @@ class Template:
     def __init__(self, recipe: Recipe, around: Around, key_byte: int) -> None:
         self._table = mask_table(key_byte)
         self._seal = recipe.seal
-        self.size = recipe.size + len(around.before) + len(around.after)
+        self.size: int = recipe.size + len(around.before) + len(around.after)
         """Bytes of a message with what stands around it."""
         head = frame_head(BINARY if recipe.binary else TEXT, self.size, key_byte)
         end = recipe.end + around.after

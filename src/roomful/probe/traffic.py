@@ -48,17 +48,17 @@ class Sender:
     __slots__ = ("arrived", "canaries", "closed", "connection", "marker", "next", "number", "template")
 
     def __init__(self, connection: Connection, template: Template, run: str) -> None:
-        self.connection = connection
-        self.number = connection.number
-        self.template = template
-        self.marker = Marker(run, self.number)
-        self.next = 0
+        self.connection: Connection = connection
+        self.number: int = connection.number
+        self.template: Template = template
+        self.marker: Marker = Marker(run, self.number)
+        self.next: int = 0
         """The first sequence that is not handed to the socket yet."""
-        self.arrived = 0
+        self.arrived: int = 0
         """Messages that came to it for the first time; answers, where those are what comes."""
         self.canaries: set[int] = set()
         """Senders whose canary came."""
-        self.closed = connection.end is not None
+        self.closed: bool = connection.end is not None
 
 
 class Traffic:
@@ -90,8 +90,8 @@ class Traffic:
         self.schedule = schedule
         self.mode = mode
         self.adapter = adapter
-        self.ledger = Ledger(deadline_s=deadline_s)
-        self.tally = Tally()
+        self.ledger: Ledger = Ledger(deadline_s=deadline_s)
+        self.tally: Tally = Tally()
         self._run = run.encode()
         templates: dict[Around, Template] = {}
         self.senders: list[Sender] = []
@@ -100,24 +100,24 @@ class Traffic:
             if around not in templates:
                 templates[around] = Template(recipe, around, connection.key_byte)
             self.senders.append(Sender(connection, templates[around], run))
-        self.clients = len(self.senders)
-        self.began = 0.0
+        self.clients: int = len(self.senders)
+        self.began: float = 0.0
         """The loop's time at the schedule's zero."""
-        self.offered = 0
-        self.arrived = 0
+        self.offered: int = 0
+        self.arrived: int = 0
         """First arrivals over all receivers."""
-        self.stale = 0
+        self.stale: int = 0
         """Messages of an earlier trial that came during this one."""
-        self.unmarked = 0
+        self.unmarked: int = 0
         """Messages that carry no mark, where marks are expected."""
-        self.paused_ever = False
-        self.last_due_us = 0
+        self.paused_ever: bool = False
+        self.last_due_us: int = 0
         """Intended time of the newest arrival."""
-        self.last_arrival = 0.0
-        self.longest_silence_s = 0.0
+        self.last_arrival: float = 0.0
+        self.longest_silence_s: float = 0.0
         self.lateness: list[tuple[int, int]] = []
         """(µs, messages): how long after their intended time unhindered messages were handed over."""
-        self.changed = asyncio.Event()
+        self.changed: asyncio.Event = asyncio.Event()
         """Set at each end of a connection, and when all that was sent has come."""
         self.numbers: dict[tuple[str, int], tuple[int, int]] = {}
         """For servers that number messages: whose they are."""

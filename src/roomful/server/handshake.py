@@ -52,7 +52,7 @@ class Handshake:
     def __init__(
         self, scope: Scope, answer: Iterable[tuple[str, str]], default_headers: Iterable[tuple[bytes, bytes]]
     ) -> None:
-        self.scope = scope
+        self.scope: Scope = scope
         self._answer = answer
         self._default_headers = default_headers
 
