@@ -16,10 +16,10 @@ ROOT: Final = Path(__file__).parents[2]
 
 
 class ServerProcess:
-    """Runs `served` with one of the servers; entered with `async with`."""
+    """Runs `served` with one of the servers, on one of the event loops; entered with `async with`."""
 
-    def __init__(self, name: str) -> None:
-        self._name = name
+    def __init__(self, name: str, loop: str) -> None:
+        self._arguments = (name, loop)
         self.port = 0
 
     async def __aenter__(self) -> Self:
@@ -27,7 +27,7 @@ class ServerProcess:
             sys.executable,
             "-m",
             "tests.integration.served",
-            self._name,
+            *self._arguments,
             cwd=ROOT,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
             stdout=asyncio.subprocess.PIPE,

@@ -1,4 +1,4 @@
-"""The server of the scenarios, in a process of its own: `python -m tests.integration.served sansio`.
+"""The server of the scenarios, in a process of its own: `python -m tests.integration.served sansio asyncio`.
 
 It writes its port to standard output. Over HTTP it tells what it holds (`/facts`) and pushes (`/push?count=…&size=…`).
 """
@@ -16,6 +16,7 @@ from typing import Any, Final
 from urllib.parse import parse_qs
 
 import uvicorn
+import uvloop
 
 from roomful import Consumer, Event, Hub, Limits, on
 from roomful.endpoint.asgi_wire import AsgiWire
@@ -127,7 +128,7 @@ app: Final = ProtocolTypeRouter(
 )
 
 
-def main(name: str) -> None:
+def main(name: str, loop: str) -> None:
     """Serve until the process is told to end."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
@@ -136,9 +137,10 @@ def main(name: str) -> None:
     listener.listen(2048)
     config = uvicorn.Config(app, ws=SERVERS[name], lifespan="on", log_level="warning", backlog=2048)
     print(listener.getsockname()[1], flush=True)  # noqa: T201 -- whoever started it waits for this line
-    with asyncio.Runner(loop_factory=Loop) as runner:
+    # uvloop's timers cannot be referred to weakly, so there they are not counted.
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop if loop == "uvloop" else Loop) as runner:
         runner.run(uvicorn.Server(config).serve([listener]))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

@@ -26,7 +26,7 @@ LIMITS = Limits(
 )
 ROOMS = ("a", "b")
 ACTORS = 8
-PUSHES = 400
+PUSHES = 250
 SEEDS = int(os.environ.get("ROOMFUL_SEEDS", "2"))
 
 

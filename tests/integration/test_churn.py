@@ -8,7 +8,7 @@ import pytest
 
 from .process import ServerProcess
 from .raw import RawClient
-from .transports import SERVERS
+from .transports import PROCESSES
 
 COUNT = 2000
 AT_ONCE = 250
@@ -64,10 +64,10 @@ async def wave(port: int) -> None:
     await asyncio.gather(*(leave(client, number) for number, client in enumerate(clients)))
 
 
-@pytest.mark.parametrize("name", SERVERS)
-async def test_waves_leave_nothing_behind(name: str) -> None:
+@pytest.mark.parametrize(("name", "loop"), PROCESSES)
+async def test_waves_leave_nothing_behind(name: str, loop: str) -> None:
     """No task, timer, room, object or descriptor is left, and the second wave needs no more memory than the first."""
-    async with ServerProcess(name) as server:
+    async with ServerProcess(name, loop) as server:
         before = await server.facts(connections=0)
         peaks = []
         for _ in range(2):

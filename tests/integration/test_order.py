@@ -226,6 +226,26 @@ async def test_binary_events_and_large_ones_keep_their_place(serve: Serve) -> No
     audit.assert_clean(at_least=8)
 
 
+async def test_compressed_messages_arrive_unchanged(serve_network: Serve) -> None:
+    """A client that offers compression gets the same, whether the server takes the offer or not."""
+    site, audit = await serve_network(Member), Audit()
+    async with site.connect(compression="deflate") as packed, site.connect() as plain:
+        for name, client in (("packed", packed), ("plain", plain)):
+            audit.joined(name, await client.receive_event("roomful.joined"))
+            await client.receive_event("id")
+        for number in range(20):
+            data = {"n": number, "text": "compressible " * number * 50}
+            await packed.send(Event("post", data))
+            for name, client in (("packed", packed), ("plain", plain)):
+                received = await client.receive_event("post")
+                assert received.data == data
+                assert received.pos is not None
+                audit.pushed("room", received.pos, Event("post", data))
+                audit.arrived(name, received)
+
+    audit.assert_clean(at_least=40)
+
+
 async def test_rooms_do_not_mix(serve: Serve) -> None:
     """A member of two rooms gets both, each in its order; a member of one gets nothing of the other."""
 

@@ -12,7 +12,7 @@ from roomful.core.positions import Position
 from .process import ServerProcess
 from .raw import RawClient
 from .served import body
-from .transports import SERVERS
+from .transports import PROCESSES
 
 COUNT = 2000
 SIZE = 4096
@@ -45,10 +45,10 @@ class Reader:
             self._ledger.arrived(self._name, at.epoch, at.offset, number + 1 if is_intact else 0)
 
 
-async def run(name: str, *, members: int, burst: int) -> None:
+async def run(name: str, loop: str, *, members: int, burst: int) -> None:
     """Push in bursts, each when the one before has been read; see what becomes of everybody."""
     ledger = Ledger()
-    async with ServerProcess(name) as server:
+    async with ServerProcess(name, loop) as server:
         empty = await server.facts()
         readers = []
         for member in range(members - 1):
@@ -89,14 +89,14 @@ async def run(name: str, *, members: int, burst: int) -> None:
     assert all(judgement.receivers[member] == judgement.receivers[0] for member in range(members - 1))
 
 
-@pytest.mark.parametrize("name", SERVERS)
-async def test_member_that_never_reads_costs_the_others_nothing(name: str) -> None:
+@pytest.mark.parametrize(("name", "loop"), PROCESSES)
+async def test_member_that_never_reads_costs_the_others_nothing(name: str, loop: str) -> None:
     """2,000 pushes of 4 KB: 49 members get all of them in order; one is let go, is counted, and has ended."""
-    await run(name, members=50, burst=100)
+    await run(name, loop, members=50, burst=100)
 
 
 # Our own server pushes faster than clients in Python can read, so that all of them would be slow.
-@pytest.mark.parametrize("name", [name for name in SERVERS if name != "roomful"])
-async def test_plain_loop_of_pushes_reaches_members_that_keep_up(name: str) -> None:
+@pytest.mark.parametrize(("name", "loop"), [process for process in PROCESSES if "roomful" not in process])
+async def test_plain_loop_of_pushes_reaches_members_that_keep_up(name: str, loop: str) -> None:
     """`for …: await hub.push(…)` needs no pause in it where the members read as fast as the server writes."""
-    await run(name, members=10, burst=COUNT)
+    await run(name, loop, members=10, burst=COUNT)

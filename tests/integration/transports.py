@@ -23,7 +23,7 @@ from roomful.testing.received import decode, encode
 
 from .waiting import until
 
-__all__ = ("IN_PROCESS", "SERVERS", "TRANSPORTS", "NetworkClient", "Server", "reach")
+__all__ = ("IN_PROCESS", "PROCESSES", "SERVERS", "TRANSPORTS", "NetworkClient", "Server", "reach")
 
 IN_PROCESS: Final = "in-process"
 
@@ -35,6 +35,9 @@ SERVERS: Final[Mapping[str, str]] = {
 """The names of the servers, and what uvicorn's setting `ws` is for each."""
 
 TRANSPORTS: Final = (IN_PROCESS, *SERVERS)
+
+PROCESSES: Final = (*((name, "asyncio") for name in SERVERS), ("roomful", "uvloop"))
+"""The servers that run in processes of their own, each with its event loop."""
 
 
 class Server(uvicorn.Server):
