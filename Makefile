@@ -3,6 +3,7 @@
 
 PORT ?= 8000
 WORKERS ?= 2
+PYTHON2 ?= python2.7
 ARGS ?=
 
 VENV := .venv
@@ -16,13 +17,13 @@ PACKAGES = $(sort $(dir $(wildcard src/roomful/*/__init__.py)))
 PYTHONS := $(or $(PYTHON),python3.14 python3.13 python3.12 python3.11 python3)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fix cov clean
+.PHONY: help demo test slow fuzz autobahn bench check fix cov clean
 
 # An environment whose Python has gone (an upgrade, a copied folder) is made again.
 $(shell [ ! -e $(VENV)/.made ] || { [ "$$(cat $(VENV)/.made)" = "$(CURDIR)" ] && $(PY) -c ''; } 2>/dev/null || rm $(VENV)/.made)
 
 help:  ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo "PYTHON=python3.12 chooses the Python, for the first command in a clone or after make clean."
 
 demo: $(VENV)/.demo  ## run the examples on http://127.0.0.1:8000 (PORT=9000 for another port)
@@ -31,7 +32,23 @@ demo: $(VENV)/.demo  ## run the examples on http://127.0.0.1:8000 (PORT=9000 for
 
 test: $(VENV)/.dev  ## run the tests (ARGS="-k chat" for some of them, WORKERS=1 for one process)
 	@echo "test: running the tests in $(WORKERS) processes"
-	@$(PY) -m pytest -q -n $(WORKERS) $(ARGS)
+	@$(PY) -m pytest -q -n $(WORKERS) -m "not slow" $(ARGS)
+
+slow: $(VENV)/.dev  ## run the tests that take long
+	@echo "slow: running the long tests"
+	@$(PY) -m pytest -q -m slow --timeout 600 $(ARGS)
+
+fuzz: $(VENV)/.dev  ## compare our frame parser with that of websockets for a minute
+	@echo "fuzz: random streams of frames, cut at random"
+	@PYTHONPATH=. $(PY) -m tests.server.fuzz_parser --seconds 60 $(ARGS)
+
+autobahn: $(VENV)/.dev  ## run the Autobahn suite against our interface server; needs Python 2.7 (PYTHON2=…)
+	@echo "autobahn: all cases but those of compression; the suite is installed into .autobahn once"
+	@$(PY) tests/autobahn/run.py --cache .autobahn --python2 $(PYTHON2) $(ARGS)
+
+bench: $(VENV)/.bench  ## measure side by side with others (ARGS="--case fanout --quick" for a minute)
+	@echo "bench: servers on one core, load on the other"
+	@$(PY) -m bench $(ARGS)
 
 # --verifytypes knows no --pythonpath; it asks the first python of PATH where packages are.
 check: $(VENV)/.dev  ## lint, format, types, completeness of the public types, import contracts
@@ -93,3 +110,8 @@ $(VENV)/.dev: $(VENV)/.made requirements/demo.txt requirements/dev.txt requireme
 	@echo "setup: installing what the tests and checks need into $(VENV)"
 	@$(PIP) -r requirements/dev.txt -e .
 	@touch $(VENV)/.demo $@
+
+$(VENV)/.bench: $(VENV)/.dev requirements/bench.txt
+	@echo "setup: installing what is measured beside us into $(VENV)"
+	@$(PIP) -r requirements/bench.txt
+	@touch $@
