@@ -275,6 +275,23 @@ async def test_send_and_disconnect_by_id() -> None:
                 await call
 
 
+async def test_join_and_leave_by_id() -> None:
+    """Whoever knows a connection's id can put it into a room, and take it out."""
+    async with Hub() as hub:
+        ann = Client(hub)
+        assert (await hub.join(ann.id, "lobby")).offset == 0
+        await hub.push("lobby", "a")
+        await hub.leave(ann.id, "lobby")
+        await hub.push("lobby", "b")
+        await passes()
+
+        assert ann.wire.written == ["joined lobby@0", "lobby@1 a"]
+        ann.wire.lose()
+        for call in (hub.join(ann.id, "lobby"), hub.leave(ann.id, "lobby")):
+            with pytest.raises(UnknownConnection):
+                await call
+
+
 async def test_statistics_count_threads_too() -> None:
     """The engine knows no threads; the hub adds them."""
     async with Hub() as hub:

@@ -176,6 +176,25 @@ async def test_messages_are_received_in_order(scene: Scene) -> None:
     assert scene.peer.calls == [("received", "a"), ("received", b"b"), ("received", "c"), ("received", b"d")]
 
 
+async def test_client_that_floods_leaves_the_loop_to_the_others() -> None:
+    """However many messages are there at once, other tasks get their turn between them."""
+
+    async def flood() -> dict[str, object]:
+        return {"type": "websocket.receive", "text": "x"}
+
+    peer = FakePeer()
+    wire = AsgiWire(peer, flood, Server().send, extensions={}, max_buffer_bytes=100)
+    wire.start()
+    received: list[int] = []
+    for _ in range(5):
+        await passes()
+        received.append(len(peer.calls))
+    wire.abort()
+    await settled()
+
+    assert 0 < received[0] < received[-1] < 10_000
+
+
 async def test_peer_is_not_called_before_a_later_pass() -> None:
     """A connection is ready before its first message, also when that has come already."""
     scene = Scene()

@@ -83,6 +83,4 @@ class Envelope:
                 payload[after_exclude:start].decode() if keyed else "",
             )
         except (struct.error, ValueError) as error:
-            if isinstance(error, LayerError):
-                raise
             raise LayerError("payload was not written by Roomful") from error
