@@ -1,7 +1,7 @@
 """`roomful.routing`: which application gets a connection, and the hub's life inside the server's."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, MutableMapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -11,7 +11,7 @@ from roomful import Consumer, Hub, HubClosed, LayerError
 from roomful.layers.memory import MemoryLayer
 from roomful.routing import ProtocolTypeRouter, RouteError, URLRouter, mount, route
 
-Scope = dict[str, Any]
+Scope = MutableMapping[str, Any]
 
 
 class Recorder:
@@ -348,7 +348,7 @@ async def test_hub_lives_as_long_as_the_server() -> None:
     hub = Hub()
     async with life_of(ProtocolTypeRouter({"websocket": nothing}, hub=hub)) as server:
         await server.startup()
-        hub.push_nowait("room", "started")
+        assert hub.push_nowait("room", "started").done()
         await server.shutdown()
 
     with pytest.raises(HubClosed):
@@ -361,7 +361,7 @@ async def test_server_can_start_again() -> None:
     for _ in range(2):
         async with life_of(ProtocolTypeRouter({"websocket": nothing}, hub=hub)) as server:
             await server.startup()
-            hub.push_nowait("room", "started")
+            assert hub.push_nowait("room", "started").done()
             await server.shutdown()
 
 
@@ -377,7 +377,7 @@ async def test_hub_lives_inside_the_life_of_the_application() -> None:
         seen.append(hub.engine.loop is not None)
         assert (await receive())["type"] == "lifespan.shutdown"
         with pytest.raises(HubClosed):
-            hub.push_nowait("room", "closed already")
+            await hub.push_nowait("room", "closed already")
         await send({"type": "lifespan.shutdown.complete"})
 
     async with life_of(ProtocolTypeRouter({"lifespan": application}, hub=hub)) as server:

@@ -1,7 +1,7 @@
 """The in-process client, as a client of plain ASGI applications and of consumers."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, MutableMapping
 from contextlib import suppress
 from typing import Any
 
@@ -10,7 +10,7 @@ import pytest
 from roomful import Consumer, Event, Hub, Position, Refuse, on
 from roomful.testing import ClientGone, ConnectionClosed, ErrorReply, Refused, connect
 
-Scope = dict[str, Any]
+Scope = MutableMapping[str, Any]
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ async def test_binary_event_goes_out_and_comes_back(hub: Hub) -> None:
     assert isinstance(image.raw, bytes)
     assert image.data == bytes(reversed(range(256)))
     assert image.room == "lobby"
-    assert image.bytes is image.text is None
+    assert (image.bytes, image.text) == (None, None)
     assert reply.data is None
 
 
@@ -183,7 +183,7 @@ async def test_nothing_comes() -> None:
 
 async def test_scope_is_as_a_server_makes_it() -> None:
     """Path, query, headers, cookies and subprotocols are where ASGI puts them."""
-    seen: Scope = {}
+    seen: dict[str, Any] = {}
 
     async def app(scope: Scope, receive: Any, send: Any) -> None:
         seen.update(scope)

@@ -254,9 +254,10 @@ async def test_wire_refuses_and_is_strict(recorder: Recorder) -> None:
     with pytest.raises(AssertionError, match="before the handshake"):
         wire.write(message(1))
     wire.refuse(403, b"no", [(b"a", b"b")])
-    for answer in (lambda: wire.accept(None, []), lambda: wire.refuse(403, b"", [])):
-        with pytest.raises(AssertionError, match="answered before"):
-            answer()
+    with pytest.raises(AssertionError, match="answered before"):
+        wire.accept(None, [])
+    with pytest.raises(AssertionError, match="answered before"):
+        wire.refuse(403, b"", [])
     wire.ping()
     await asyncio.sleep(0)
 
@@ -306,7 +307,25 @@ async def test_pusher_fails_as_the_hub_would() -> None:
     with pytest.raises(UnknownConnection):
         await pusher.disconnect(ConnectionId("c"))
 
-    assert pusher.pushed == pusher.disconnected == []
+    assert (pusher.pushed, pusher.disconnected) == ([], [])
+
+
+async def test_pusher_takes_pushes_as_the_hub_does() -> None:
+    """Without waiting, from threads, and with a consumer to exclude."""
+
+    class Consumer:
+        id = ConnectionId("c")
+
+    pusher = FakePusher()
+    first = pusher.push_nowait("a", "1", exclude=Consumer())
+    second = await asyncio.to_thread(lambda: pusher.push_threadsafe("a", "2").result())
+    refused = pusher.push_threadsafe("", "3")
+
+    assert first.result().position.offset == 1
+    assert second.position.offset == 2
+    assert pusher.pushed == [Pushed(RoomName("a"), "1", ConnectionId("c")), Pushed(RoomName("a"), "2")]
+    with pytest.raises(RoomNameError):
+        refused.result()
 
 
 def test_clock_moves_when_it_is_told() -> None:

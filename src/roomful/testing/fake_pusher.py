@@ -1,14 +1,17 @@
-"""A pusher for unit tests of use cases and consumers: it records, and has no hub, no socket and no event loop."""
+"""A pusher for unit tests of use cases and consumers: it records what it is told, and delivers nothing."""
 
 from __future__ import annotations
 
+import asyncio
+import concurrent.futures
+import threading
 from dataclasses import dataclass
 
 from ..core.close_codes import CloseCode
 from ..core.errors import UnknownConnection
 from ..core.events import Event
 from ..core.names import ConnectionId, RoomName, room_name
-from ..core.ports import Receipt
+from ..core.ports import Addressed, Receipt
 from ..core.positions import Position
 
 __all__ = ("FakePusher", "Pushed")
@@ -39,6 +42,7 @@ class FakePusher:
         self.sent: list[tuple[ConnectionId, Event | str | bytes]] = []
         self.disconnected: list[tuple[ConnectionId, int, str]] = []
         self.unknown: set[ConnectionId] = set()
+        self._lock = threading.Lock()
         self._failures: list[Exception] = []
         self._keys: dict[tuple[RoomName, str], Receipt] = {}
 
@@ -55,7 +59,7 @@ class FakePusher:
         room: str,
         message: Event | str | bytes,
         *,
-        exclude: ConnectionId | None = None,
+        exclude: ConnectionId | Addressed | None = None,
         key: str | None = None,
     ) -> Receipt:
         """Record a push; each room numbers its own.
@@ -63,14 +67,35 @@ class FakePusher:
         Raises:
             RoomNameError: The hub would refuse the name.
         """
-        name = room_name(room)
-        self._fail()
-        if key is not None and (earlier := self._keys.get((name, key))) is not None:
-            return Receipt(earlier.position, duplicate=True)
-        self.pushed.append(Pushed(name, message, exclude, key))
-        receipt = Receipt(Position("fake", len(self.pushed_to(name))))
-        if key is not None:
-            self._keys[name, key] = receipt
+        return self._push(room, message, exclude, key)
+
+    def push_nowait(
+        self,
+        room: str,
+        message: Event | str | bytes,
+        *,
+        exclude: ConnectionId | Addressed | None = None,
+        key: str | None = None,
+    ) -> asyncio.Future[Receipt]:
+        """Record a push, in a running event loop; as `push`."""
+        receipt: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
+        receipt.set_result(self._push(room, message, exclude, key))
+        return receipt
+
+    def push_threadsafe(
+        self,
+        room: str,
+        message: Event | str | bytes,
+        *,
+        exclude: ConnectionId | Addressed | None = None,
+        key: str | None = None,
+    ) -> concurrent.futures.Future[Receipt]:
+        """Record a push, from any thread; what `push` would raise is raised by the future's `result`."""
+        receipt: concurrent.futures.Future[Receipt] = concurrent.futures.Future()
+        try:
+            receipt.set_result(self._push(room, message, exclude, key))
+        except Exception as error:  # noqa: BLE001 -- it is the future's, whatever it is
+            receipt.set_exception(error)
         return receipt
 
     async def send(self, connection_id: ConnectionId, message: Event | str | bytes) -> None:
@@ -93,6 +118,25 @@ class FakePusher:
         self._fail(connection_id)
         self.disconnected.append((connection_id, int(code), reason))
         self.unknown.add(connection_id)
+
+    def _push(
+        self,
+        room: str,
+        message: Event | str | bytes,
+        exclude: ConnectionId | Addressed | None,
+        key: str | None,
+    ) -> Receipt:
+        name = room_name(room)
+        self._fail()
+        with self._lock:
+            if key is not None and (earlier := self._keys.get((name, key))) is not None:
+                return Receipt(earlier.position, duplicate=True)
+            excluded = exclude if exclude is None or isinstance(exclude, str) else exclude.id
+            self.pushed.append(Pushed(name, message, excluded, key))
+            receipt = Receipt(Position("fake", len(self.pushed_to(name))))
+            if key is not None:
+                self._keys[name, key] = receipt
+            return receipt
 
     def _fail(self, connection_id: ConnectionId | None = None) -> None:
         if self._failures:
