@@ -1,6 +1,6 @@
 """The heartbeat: whose turn it is, and what a silent connection gets."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
@@ -45,6 +45,7 @@ class WheelMachine(RuleBasedStateMachine):
 
 
 TestWheel = WheelMachine.TestCase
+TestWheel.settings = settings(max_examples=40)
 
 
 def test_silent_connection_is_pinged_and_then_let_go() -> None:

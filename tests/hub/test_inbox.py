@@ -1,6 +1,7 @@
 """The inbox: in order, and it says when its socket should not be read."""
 
 import pytest
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -37,6 +38,7 @@ class InboxMachine(RuleBasedStateMachine):
 
 
 TestInbox = InboxMachine.TestCase
+TestInbox.settings = settings(max_examples=40)
 
 
 def test_empty_inbox_has_nothing_to_take() -> None:

@@ -1,5 +1,6 @@
 """The outbox: bounded in messages and in bytes, and in order."""
 
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
@@ -55,6 +56,7 @@ class OutboxMachine(RuleBasedStateMachine):
 
 
 TestOutbox = OutboxMachine.TestCase
+TestOutbox.settings = settings(max_examples=40)
 
 
 def test_empty_outbox_takes_one_frame_of_any_size() -> None:
