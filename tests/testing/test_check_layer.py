@@ -81,7 +81,7 @@ def test_every_check_is_proven_and_documented() -> None:
     assert set(BROKEN.values()) == set(CHECKS)
     assert check_layer.__doc__ is not None
     for name, check in CHECKS.items():
-        assert f"        {name}: " in check_layer.__doc__
+        assert f"    {name}: " in check_layer.__doc__
         assert check.guarantee.endswith(".")
         assert repr(check) == f"<LayerCheck {name}>"
 
