@@ -16,7 +16,7 @@ from tests.browser.scripted import Line, Scripted, Tab, serve_script
 from tests.examples.serving import pack, unpack
 
 # One browser for all tests, and so one event loop.
-pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.asyncio(loop_scope="session")]
 
 CONNECTED = ["status", {"state": "connected"}]
 SEND = """() => {
