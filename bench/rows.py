@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ class Row:
         title: What the tables call it.
         programs: What it can run.
         module: Its module, below `bench.servers`; or None where `command` is given.
-        needs: Packages that must be there.
+        needs: Packages, or what else must be there.
         command: Returns the command of a server that is no Python, for a program; or None where it cannot be had.
         has_tls: Whether it can speak TLS.
     """
@@ -50,11 +51,7 @@ class Row:
     def missing(self, python: str) -> str | None:
         """Say what it lacks to run, or None."""
         if self.command is not None:
-            return (
-                None
-                if any(self.command(program) for program in self.programs)
-                else "no C compiler, or no node with ws"
-            )
+            return None if any(map(self.command, self.programs)) else f"not there: {', '.join(self.needs)}"
         absent = [name for name in self.needs if not _has(python, name)]
         return f"not installed: {', '.join(absent)}" if absent else None
 
@@ -84,11 +81,18 @@ def _floor_joined(program: Program) -> list[str] | None:
     return None if built is None else [str(built), f"{program}-joined"]
 
 
+def _node(program: Program) -> list[str] | None:
+    node = shutil.which("node")
+    if node is None or not (FOLDER / ".cache/bench/node_modules/ws").exists():
+        return None
+    return [node, str(FOLDER / "bench/servers/node_ws.cjs"), program]
+
+
 ROWS = (
     Row("floor", "kernel's floor (C, one send each)", frozenset((Program.FANOUT, Program.REPLY, Program.ECHO)),
-        command=_floor, has_tls=False),
+        needs=("a C compiler",), command=_floor, has_tls=False),
     Row("floor-joined", "kernel's floor (C, joined)", frozenset((Program.FANOUT, Program.REPLY)),
-        command=_floor_joined, has_tls=False),
+        needs=("a C compiler",), command=_floor_joined, has_tls=False),
     Row("transport", "raw transport loop (uvloop)", _ROOM - {Program.ROOMS} | {Program.ECHO, Program.IDLE},
         "transport_loop", ("uvloop",)),
     Row("asgi", "bare ASGI on uvicorn", _ECHOES | {Program.IDLE}, "bare_asgi", ("uvicorn", "websockets")),
@@ -98,6 +102,8 @@ ROWS = (
     Row("picows", "picows", _ALL - {Program.EVENT, Program.IMAGES}, "picows_loop", ("picows",)),
     Row("socketify", "socketify (uWebSockets, C++)", _ALL - {Program.EVENT, Program.IMAGES}, "socketify_topic",
         ("socketify",)),
+    Row("node-ws", "node ws (JavaScript)", _ALL - {Program.EVENT, Program.IMAGES},
+        needs=("node", "its package ws"), command=_node, has_tls=False),
     Row("channels", "Channels in memory on uvicorn", _ALL - {Program.EVENT, Program.IMAGES}, "channels_memory",
         ("channels",)),
     Row("roomful-asgi", "Roomful, plain ASGI", _ALL, "roomful_asgi", ("roomful", "uvicorn", "websockets")),

@@ -19,7 +19,8 @@ from bench.sample import Sample
 
 __all__ = ("SlowReader", "close_code_in", "socket_memory")
 
-_LIMIT_S = 20.0
+_LIMIT_S = 45.0
+_STALLED_S = 4.0
 _LOOK_S = 0.1
 _DRAIN_S = 1.0
 
@@ -96,6 +97,7 @@ class SlowReader:
         deadline = time.perf_counter() + _LIMIT_S
         next_look = 0.0
         held = 0
+        seen, seen_at = 0, time.perf_counter()
 
         def go_on() -> None:
             left = self.messages - len(room.posted)
@@ -104,13 +106,16 @@ class SlowReader:
                 room.post(min(left, free))
 
         def look() -> bool:
-            nonlocal next_look, held
+            nonlocal next_look, held, seen, seen_at
             now = time.perf_counter()
+            room.carrier.sync()
+            if (got := sum(member.at for member in room.members)) > seen:
+                seen, seen_at = got, now
             if now > next_look:
                 held = max(held, _kernel_bytes(server.port, peer_port) or 0)
                 next_look = now + _LOOK_S
             return (
-                now < deadline
+                now < min(deadline, seen_at + _STALLED_S)
                 and server.is_running
                 and not (len(room.posted) == self.messages and room.is_level)
             )
