@@ -56,10 +56,8 @@ async def test_member_that_stalls_and_reads_on_gets_each_offset_once(serve: Serv
 
         seen = 0
         for _ in range(stalls):
-            # It reads nothing until a good deal waits in its outbox; its own system may take more at first.
-            until_push = pushed + 2000
-            while site.hub.statistics().outbox_bytes < 30 * len(FILLER):
-                assert pushed < until_push
+            # It reads nothing until a good part of what is pushed waits in its outbox; buffers on the way may grow.
+            while site.hub.statistics().outbox_bytes < 20 * len(FILLER):
                 await push()
             # It reads on while pushes go on: the outbox is emptied and filled at once.
             reading = asyncio.create_task(read(staller, pushed + 30))
