@@ -14,7 +14,8 @@ DESKTOP: Final = {"width": 800, "height": 600}
 # What a page says when its server is away, or refuses a wish. Anything else on the console fails the test: a script's
 # error as well as what the page's own policy forbids.
 EXPECTED_ON_CONSOLE: Final = re.compile(
-    r"WebSocket connection to .* failed|ERR_CONNECTION_REFUSED|ERR_CONTENT_LENGTH_MISMATCH|ERR_EMPTY_RESPONSE|ERR_CONNECTION_RESET|status of 409"
+    r"WebSocket connection to .* failed|status of 409|ERR_CONNECTION_REFUSED|ERR_CONNECTION_RESET"
+    r"|ERR_CONTENT_LENGTH_MISMATCH|ERR_EMPTY_RESPONSE"
 )
 
 # Keeps the blobs that a page shows: its policy lets nobody fetch them, a test neither.
