@@ -14,7 +14,7 @@ from bench.load.rooms import Rooms
 from bench.process import Server
 from bench.rows import FOLDER, row_named
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="measures by /proc")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="measures by /proc")]
 
 LOADS = {
     "fanout": Fanout(members=5, under_way=3),

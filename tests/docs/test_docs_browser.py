@@ -22,7 +22,7 @@ from tests.integration.transports import Server as ServerHere
 from .pages import DOCS, blocks
 
 # One browser for the module, and so one event loop.
-pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 
 # A program of a few lines has no icon.
 NO_ICON = "status of 404"

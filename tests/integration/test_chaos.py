@@ -15,6 +15,8 @@ from roomful.testing import Client, ConnectionClosed, Received
 from .conftest import Serve
 from .site import Audit, Site
 
+pytestmark = pytest.mark.slow
+
 LIMITS = Limits(
     max_outbox_messages=20,
     max_outbox_bytes=40_000,
