@@ -24,7 +24,7 @@ _RESULTS = FOLDER / "bench" / "results"
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run; return 0 when every row gave a figure in each case that it can do, else 1."""
+    """Run; return 0 when each row of ours gave a figure in each case, 1 when not, 2 when it cannot run."""
     args = _parser().parse_args(arguments)
     if args.render is not None:
         data = json.loads(args.render.read_text())

@@ -77,6 +77,8 @@ async def run_case(case: Case, plan: Plan, say: Callable[[str], None]) -> CaseRe
         if case.pace is not None:
             case = await _paced(case, plan, servers, say)
         for number in range(min(plan.rounds, case.rounds or plan.rounds)):
+            # What cannot do a case at all need not fail at it again and again.
+            rows = [row for row in rows if number == 0 or result.samples[row.name][0].figures]
             if case.is_parallel:
                 samples = await asyncio.gather(*(_turn(case, plan, row, servers) for row in rows))
             else:

@@ -10,7 +10,7 @@ import asyncio
 import socket
 import ssl
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Protocol, TypeAlias, cast
 
@@ -23,7 +23,7 @@ __all__ = (
     "Member",
     "Refused",
     "client_context",
-    "open_socket",
+    "open_sockets",
     "pong_frame",
 )
 
@@ -112,27 +112,37 @@ def pong_frame(payload: bytes) -> bytes:
     return client_frame(payload, opcode=_PONG)
 
 
-def open_socket(port: int, path: str) -> tuple[socket.socket, bytes]:
-    """Open one connection; return its socket, which does not block, and what came behind the handshake.
+def open_sockets(port: int, paths: Sequence[str]) -> Iterator[tuple[socket.socket, bytes]]:
+    """Open a connection for each path, some at a time; return their sockets, which do not block, in order.
+
+    With each comes what the server sent behind the handshake.
 
     Raises:
-        Refused: The server did not accept it.
+        Refused: The server did not accept one.
     """
-    sock = socket.create_connection(("127.0.0.1", port), timeout=_HANDSHAKE_S)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    sock.sendall(request(port, path))
+    for begin in range(0, len(paths), _CONNECTING_AT_ONCE):
+        asked = []
+        for path in paths[begin : begin + _CONNECTING_AT_ONCE]:
+            sock = socket.create_connection(("127.0.0.1", port), timeout=_HANDSHAKE_S)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.sendall(request(port, path))
+            asked.append(sock)
+        for sock in asked:
+            rest = _granted(sock)
+            sock.setblocking(False)
+            yield sock, rest
+
+
+def _granted(sock: socket.socket) -> bytes:
     head = b""
     while b"\r\n\r\n" not in head:
         got = sock.recv(_MAX_HEAD_BYTES)
         head += got
         if not got or len(head) > _MAX_HEAD_BYTES:
-            sock.close()
             raise Refused(f"the handshake ended with {head[:100]!r}")
     if not head.startswith(b"HTTP/1.1 101"):
-        sock.close()
         raise Refused(head.split(b"\r\n", 1)[0].decode("latin-1"))
-    sock.setblocking(False)
-    return sock, head.partition(b"\r\n\r\n")[2]
+    return head.partition(b"\r\n\r\n")[2]
 
 
 class _Socket(asyncio.Protocol):

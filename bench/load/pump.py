@@ -9,7 +9,7 @@ import struct
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
-from bench.load.carrier import LogEntry, Member, open_socket, pong_frame
+from bench.load.carrier import LogEntry, Member, open_sockets, pong_frame
 from bench.load.stream import Stream
 from bench.native import build_pump
 
@@ -79,15 +79,15 @@ class PumpCarrier:
         self._pump.read = self._read_callback = _READ(self._read)
 
     async def connect(self, port: int, paths: Sequence[str], members: Sequence[Member]) -> None:
-        """Open a connection for each member, one after the other."""
+        """Open a connection for each member, some at a time."""
         self._members = members
         count = len(members)
         self._places = (ctypes.c_int64 * count)()
         self._slow = (ctypes.c_uint8 * count)()
         self._fds = (ctypes.c_int32 * count)()
         self._pump.places, self._pump.slow, self._pump.fds = self._places, self._slow, self._fds
-        for index, (path, member) in enumerate(zip(paths, members, strict=True)):
-            sock, rest = open_socket(port, path)
+        for index, (sock, rest) in enumerate(open_sockets(port, paths)):
+            member = members[index]
             self._sockets.append(sock)
             self._fds[index] = sock.fileno()
             member.pong = partial(self._answer, index)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from bench.frames import CLOSE, read_head
-from bench.load.carrier import open_socket
+from bench.load.carrier import open_sockets
 from bench.load.room import Room
 from bench.process import Server, memory_of
 from bench.programs import Program
@@ -73,7 +73,7 @@ class SlowReader:
         stuck: socket.socket | None = None
         try:
             await room.fill(others, "/fanout")
-            stuck, _ = open_socket(server.port, "/fanout")
+            [(stuck, _)] = open_sockets(server.port, ["/fanout"])
             await server.settle()
             sample.figures["before"] = memory_of(server.pid)["resident"]
             began = time.perf_counter()

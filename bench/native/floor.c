@@ -16,7 +16,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <signal.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -104,6 +106,7 @@ static int receive(struct client *c) {
 
 int main(int argc, char **argv) {
   if (argc < 4) return 2;
+  prctl(PR_SET_PDEATHSIG, SIGTERM); /* the harness has gone, however it went */
   joins = strstr(argv[1], "joined") != NULL;
   replies = strstr(argv[1], "reply") != NULL;
   echoes = strstr(argv[1], "echo") != NULL;

@@ -4,6 +4,9 @@
 const path = require("path");
 const { WebSocketServer } = require(path.join(__dirname, "../../.cache/bench/node_modules/ws"));
 
+// The harness has gone, however it went.
+process.stdin.on("end", () => process.exit()).resume();
+
 const [program, , port] = process.argv.slice(2);
 const rooms = new Map();
 
