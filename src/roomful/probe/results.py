@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from enum import Enum
 from typing import Final
 
+from roomful.probe.findings import Diagnosis, diagnosis_to_json
 from roomful.probe.tally import Latency, Row
 
 __all__ = (
@@ -237,15 +238,20 @@ class Result:
     cells: list[Cell] = field(default_factory=list)
     cliffs: list[Cliff] = field(default_factory=list)
     evidence: dict[str, object] = field(default_factory=dict)
+    questions: dict[str, object] = field(default_factory=dict)
+    """What the server was asked beside loads; see `questions`."""
     thresholds: list[dict[str, object]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     verdict: dict[str, object] = field(default_factory=dict)
+    diagnosis: Diagnosis | None = None
 
 
 def to_json(value: object) -> object:
     """Return values as what `json.dumps` takes: enums by value, dataclasses as objects, NaN not at all."""
     if isinstance(value, (Result, Trial, Cell, Cliff, TrialSpec, Goal, Generator, Close)):
         return to_json({name: getattr(value, name) for name in value.__slots__ if not name.startswith("_")})
+    if isinstance(value, Diagnosis):
+        return diagnosis_to_json(value)
     if isinstance(value, Row):
         return list(asdict(value).values())
     if isinstance(value, Latency):
