@@ -1,6 +1,6 @@
-"""Public test tools: an in-process client, fakes for the ports, and the conformance suite for layers.
+"""Public test tools: an in-process client, fakes for the ports, a proxy that breaks connections, checks for layers.
 
-They need nothing but roomful itself, and no test framework.
+They need nothing but roomful itself, and no test framework. `roomful.testing.faults` says what the proxy can do.
 """
 
 from ..core.errors import ConnectionClosed
@@ -11,6 +11,7 @@ from .fake_clock import FakeClock
 from .fake_layer import FakeLayer, Published
 from .fake_pusher import FakePusher, Pushed
 from .fake_wire import FakeFraming, FakeWire
+from .fault_proxy import FaultProxy
 from .received import ErrorReply, Received
 from .socket import ClientGone, Refused
 
@@ -24,6 +25,7 @@ __all__ = (
     "FakeLayer",
     "FakePusher",
     "FakeWire",
+    "FaultProxy",
     "LayerCheck",
     "Published",
     "Pushed",
