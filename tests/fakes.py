@@ -11,11 +11,13 @@ from roomful.core.envelope import Envelope, Form
 from roomful.core.errors import LayerError, NotEncodable
 from roomful.core.events import Event
 from roomful.core.names import ConnectionId, RoomName
+from roomful.core.policies import Retention
 from roomful.core.ports import (
     Deliver,
     Frame,
     FrameKind,
     Inbound,
+    Joined,
     MessageId,
     Page,
     Peer,
@@ -23,7 +25,7 @@ from roomful.core.ports import (
     Receipt,
     Suspect,
 )
-from roomful.core.positions import Position
+from roomful.core.positions import Gap, Position
 
 
 @dataclass(frozen=True)
@@ -44,8 +46,12 @@ class FakeKind:
         return self._frame(f"{room}@{at.offset}") if self.has_positions else None
 
     def joined(self, room: RoomName, at: Position, *, recovered: bool) -> Frame | None:
-        assert not recovered
-        return self._frame(f"joined {room}@{at.offset}") if self.has_positions else None
+        flag = " recovered" if recovered else ""
+        return self._frame(f"joined {room}@{at.offset}{flag}") if self.has_positions else None
+
+    def gap(self, room: RoomName, gap: Gap) -> Frame | None:
+        ranges = ",".join(f"{first}-{last}" for first, last in gap.ranges or ())
+        return self._frame(f"gap {room} {gap.reason} {ranges}".rstrip()) if self.has_positions else None
 
     def direct(self, message: Event | str | bytes) -> Frame:
         if not isinstance(message, str):
@@ -202,6 +208,9 @@ class FakeLayer:
         attach_gate: When set, `attach` waits for it, and fails with its exception.
         failing_starts: How many times `start` fails.
         holds: Whether deliveries wait for `release`.
+        evicted: How many of a room's first events its history no longer has.
+        pages: How often a history was read.
+        history_gate: When set, `history` waits for it, and fails with its exception.
     """
 
     shared = True
@@ -217,6 +226,10 @@ class FakeLayer:
         self.attached: set[RoomName] = set()
         self.deliver: Deliver | None = None
         self.suspect: Suspect | None = None
+        self.kept: dict[RoomName, list[bytes]] = {}
+        self.evicted: dict[RoomName, int] = {}
+        self.pages = 0
+        self.history_gate: asyncio.Future[None] | None = None
         self._held: list[tuple[RoomName, Position, bytes]] = []
 
     async def start(self, deliver: Deliver, suspect: Suspect) -> None:
@@ -237,9 +250,16 @@ class FakeLayer:
         return Position("e", self.tops.get(RoomName(room), 0))
 
     def publish(
-        self, room: RoomName, payload: bytes, *, seq: ProducerSeq, key: str | None = None
+        self,
+        room: RoomName,
+        payload: bytes,
+        *,
+        seq: ProducerSeq,
+        key: str | None = None,
+        keep: Retention | None = None,
     ) -> asyncio.Future[Receipt]:
         self.published.append((room, payload, seq, key))
+        self.kept.setdefault(room, []).append(payload)
         self.tops[room] = self.tops.get(room, 0) + 1
         at = self.at(room)
         receipt: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
@@ -257,6 +277,10 @@ class FakeLayer:
         for one in held:
             self.deliver(*one)
 
+    def lose(self) -> None:
+        """Forget what was held."""
+        self._held.clear()
+
     async def attach(self, room: RoomName) -> Position:
         self.calls.append(("attach", room))
         if self.attach_gate is not None:
@@ -269,7 +293,19 @@ class FakeLayer:
         self.attached.discard(room)
 
     async def history(self, room: RoomName, after: Position, limit: int) -> Page:
-        raise NotImplementedError
+        self.pages += 1
+        if self.history_gate is not None:
+            await self.history_gate
+        top = self.at(room)
+        if after.epoch != top.epoch or after.offset > top.offset:
+            return Page((), complete=after == top, top=top)
+        kept = self.kept.get(room, [])
+        first = max(after.offset, self.evicted.get(room, 0))
+        entries = tuple(
+            (Position("e", number), payload)
+            for number, payload in enumerate(kept[first : first + limit], first + 1)
+        )
+        return Page(entries, complete=first == after.offset, top=top)
 
 
 class FakeHandler:
@@ -325,10 +361,10 @@ class FakeLink:
     def accept(self, subprotocol: str | None, headers: Mapping[str, str]) -> None:
         self.calls.append(("accept", subprotocol, dict(headers)))
 
-    async def join(self, room: str) -> Position:
-        self.calls.append(("join", room))
+    async def join(self, room: str, *, since: Position | str | None = None) -> Joined:
+        self.calls.append(("join", room) if since is None else ("join", room, since))
         self.rooms |= {RoomName(room)}
-        return Position("e", 0)
+        return Joined(Position("e", 0), recovered=False)
 
     def leave(self, room: str) -> None:
         self.calls.append(("leave", room))

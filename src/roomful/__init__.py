@@ -18,10 +18,12 @@ from .core.errors import (
     LimitError,
     NotEncodable,
     NotShared,
+    PolicyError,
     PositionError,
     Refuse,
     ReplyError,
     RoomfulError,
+    RoomFull,
     RoomNameError,
     TooManyRooms,
     UnknownConnection,
@@ -30,7 +32,8 @@ from .core.errors import (
 from .core.events import Event
 from .core.limits import Limits
 from .core.names import ConnectionId, RoomName
-from .core.ports import Receipt
+from .core.policies import RoomPolicy
+from .core.ports import Joined, Receipt
 from .core.positions import Position
 from .endpoint import Consumer
 from .hub import Statistics
@@ -47,18 +50,22 @@ __all__ = (
     "HubClosed",
     "InvalidMessage",
     "InvalidState",
+    "Joined",
     "LayerError",
     "LimitError",
     "Limits",
     "NotEncodable",
     "NotShared",
+    "PolicyError",
     "Position",
     "PositionError",
     "Receipt",
     "Refuse",
     "ReplyError",
+    "RoomFull",
     "RoomName",
     "RoomNameError",
+    "RoomPolicy",
     "RoomfulError",
     "Statistics",
     "TooManyRooms",

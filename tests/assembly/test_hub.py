@@ -279,7 +279,7 @@ async def test_join_and_leave_by_id() -> None:
     """Whoever knows a connection's id can put it into a room, and take it out."""
     async with Hub() as hub:
         ann = Client(hub)
-        assert (await hub.join(ann.id, "lobby")).offset == 0
+        assert (await hub.join(ann.id, "lobby")).position.offset == 0
         await hub.push("lobby", "a")
         await hub.leave(ann.id, "lobby")
         await hub.push("lobby", "b")

@@ -34,7 +34,7 @@ def consumer(link: FakeLink) -> Chat:
 async def test_methods_reach_the_connection(consumer: Chat, link: FakeLink) -> None:
     """A consumer's own methods are its connection's."""
     await consumer.accept(subprotocol="chat", headers={"X-A": "1"})
-    assert await consumer.join("lobby") == Position("e", 0)
+    assert (await consumer.join("lobby")).position == Position("e", 0)
     await consumer.send(Event("hi"))
     await consumer.leave("lobby")
     await consumer.close(4500, "out")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from functools import partial
 
 from roomful.core.limits import Limits
 from roomful.core.names import RoomName
+from roomful.core.policies import Policies, RoomPolicy
 from roomful.core.ports import FrameKind
 from roomful.hub import Connection, Engine
 from tests.clock import VirtualLoop, other_tasks, passes
@@ -53,10 +54,10 @@ class Client:
 class Scene:
     """A hub and its clients."""
 
-    def __init__(self, limits: Limits | None = None) -> None:
+    def __init__(self, limits: Limits | None = None, rooms: Mapping[str, RoomPolicy] | None = None) -> None:
         self.layer = FakeLayer()
         self.codec = FakeCodec()
-        self.engine = Engine(self.layer, self.codec, limits or Limits())
+        self.engine = Engine(self.layer, self.codec, limits or Limits(), Policies(rooms or {}))
         self.clients: list[Client] = []
 
     def opening(self, kind: FrameKind = PLAIN, *, supervises: bool = True) -> Client:

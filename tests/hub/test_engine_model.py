@@ -208,7 +208,7 @@ class HubMachine(RuleBasedStateMachine):
     @staticmethod
     def _stream(client: Client) -> list[str]:
         outbox = client.connection._outbox
-        waiting = [] if outbox is None else [entry.frame.data for entry in outbox._entries]
+        waiting = [] if outbox is None else [entry.frame.data for entry in outbox._entries.values()]
         return [*client.written, *waiting]  # type: ignore[list-item] # texts
 
     @invariant()

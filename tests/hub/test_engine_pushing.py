@@ -9,6 +9,7 @@ import pytest
 from roomful.core.envelope import Envelope, Form
 from roomful.core.errors import (
     InvalidState,
+    LayerError,
     NotEncodable,
     RoomNameError,
     UnknownConnection,
@@ -273,26 +274,96 @@ async def test_excluding_who_is_no_member_has_no_effect(scene: Scene, who: str) 
 # ── Gaps ──
 
 
-async def test_members_of_a_suspected_room_are_told_to_resume(scene: Scene) -> None:
-    """When events may be missing each member is closed with 4002, and those of other rooms stay."""
-    ann, bob, eve = [await scene.member(room) for room in ("lobby", "lobby", "other")]
+async def test_what_was_missed_comes_from_the_history(scene: Scene) -> None:
+    """Members of a suspected room get it in order and once, and before what comes later; others notice nothing."""
+    ann, eve = await scene.member("lobby", kind=JSON), await scene.member("other", kind=JSON)
+    scene.layer.holds = True
+    await scene.push("lobby", "a")
+    scene.layer.lose()
+    scene.layer.holds = False
     assert scene.layer.suspect is not None
-
     scene.layer.suspect(RoomName("lobby"))
+    await scene.push("lobby", "b")
+    await passes(5)
+    assert (ann.written, eve.written) == (["lobby@1 a", "lobby@2 b"], [])
+    assert scene.engine.statistics().gaps == 0
 
-    close = ("close", 4002, "events may be missing; reconnect and resume", 2.0)
-    assert (ann.wire.closed, bob.wire.closed, eve.wire.closed) == ([close], [close], [])
-    assert scene.engine.statistics().let_go == {"gap": 2}
+
+async def test_a_hole_in_what_the_layer_delivers_is_closed(scene: Scene) -> None:
+    """A layer that loses an event without a word is found out by the next one."""
+    ann = await scene.member("lobby", kind=JSON)
+    scene.layer.holds = True
+    await scene.push("lobby", "a")
+    scene.layer.lose()
+    scene.layer.holds = False
+    await scene.push("lobby", "b")
+    await passes(5)
+    assert ann.written == ["lobby@1 a", "lobby@2 b"]
+
+
+async def test_what_nobody_has_is_told_exactly(scene: Scene) -> None:
+    """Members with positions get a notice before the next event; members without are closed with *come back*."""
+    ann, bob = await scene.member("lobby", kind=JSON), await scene.member("lobby", kind=RAW)
+    scene.layer.holds = True
+    await scene.push("lobby", "a")
+    await scene.push("lobby", "b")
+    await scene.push("lobby", "c")
+    scene.layer.lose()
+    scene.layer.evicted[RoomName("lobby")] = 2
+    assert scene.layer.suspect is not None
+    scene.layer.suspect(RoomName("lobby"))
+    await passes(5)
+    assert ann.written == ["gap lobby evicted 1-2", "lobby@3 c"]
+    assert bob.wire.closed == [("close", 4002, "events may be missing; reconnect and resume", 2.0)]
+    assert scene.engine.statistics().gaps == 1
+
+
+async def test_a_history_that_cannot_be_read_is_read_again(scene: Scene) -> None:
+    """Nothing newer is passed on meanwhile, and nothing is lost."""
+    ann = await scene.member("lobby", kind=JSON)
+    scene.layer.holds = True
+    await scene.push("lobby", "a")
+    scene.layer.lose()
+    scene.layer.holds = False
+    scene.layer.history_gate = asyncio.get_running_loop().create_future()
+    scene.layer.history_gate.set_exception(LayerError("away"))
+    assert scene.layer.suspect is not None
+    scene.layer.suspect(RoomName("lobby"))
+    await scene.push("lobby", "b")
+    await passes(5)
+    assert ann.written == []
+    scene.layer.history_gate = None
+    await after(1)
+    assert ann.written == ["lobby@1 a", "lobby@2 b"]
+
+
+async def test_nothing_is_read_for_a_room_that_is_gone(scene: Scene) -> None:
+    """A history that comes too late is for nobody, and a room that is entered again begins where the layer stands."""
+    ann = await scene.member("lobby", kind=JSON)
+    await scene.push("lobby", "a")
+    scene.layer.history_gate = asyncio.get_running_loop().create_future()
+    assert scene.layer.suspect is not None
+    scene.layer.suspect(RoomName("lobby"))
+    await passes(2)
+    ann.connection.leave("lobby")
+    ann.take()
+    await ann.connection.join("lobby")
+    scene.layer.history_gate.set_result(None)
+    await scene.push("lobby", "b")
+    await passes(5)
+    assert ann.written == ["joined lobby@1", "lobby@2 b"]
 
 
 async def test_event_that_cannot_be_read_is_a_gap(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
     """A payload of another version is not skipped silently: the members are told, and the log says why."""
-    ann = await scene.member("lobby")
+    ann, bob = await scene.member("lobby", kind=JSON), await scene.member("lobby", kind=RAW)
     assert scene.layer.deliver is not None
 
     scene.layer.deliver(RoomName("lobby"), Position("e", 1), b"\x09nonsense")
+    await passes(2)
 
-    assert ann.wire.closed[0][1] == 4002
+    assert ann.written == ["gap lobby unreadable 1-1"]
+    assert bob.wire.closed[0][1] == 4002
     assert "event e:1 cannot be read" in caplog.text
 
 
@@ -304,9 +375,11 @@ async def test_event_that_a_kind_cannot_encode_is_a_gap(
     assert scene.layer.deliver is not None
 
     scene.layer.deliver(RoomName("lobby"), Position("e", 1), Envelope(Form.TEXT, b"\xff").pack())
+    await passes(2)
 
-    assert (ann.wire.closed[0][1], bob.wire.closed[0][1]) == (4002, 4002)
-    assert "event e:1 cannot be read" in caplog.text
+    assert ann.written == ["gap lobby unreadable 1-1"]
+    assert bob.wire.closed[0][1] == 4002
+    assert "event e:1 cannot be encoded" in caplog.text
 
 
 async def test_letting_go_is_logged_once_a_second(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:

@@ -26,7 +26,7 @@ async def test_join_returns_where_the_room_stands(scene: Scene) -> None:
     await scene.push("lobby", "pending")
     bob = scene.client()
 
-    assert await bob.connection.join("lobby") == Position("e", 2)
+    assert (await bob.connection.join("lobby")).position == Position("e", 2)
     await scene.push("lobby", "after")
     await passes(2)
 
@@ -39,7 +39,7 @@ async def test_second_join_of_a_room_changes_nothing(scene: Scene) -> None:
     ann = await scene.member("lobby")
     await scene.push("lobby", "a")
 
-    assert await ann.connection.join("lobby") == Position("e", 1)
+    assert (await ann.connection.join("lobby")).position == Position("e", 1)
     await passes()
 
     assert ann.written == ["lobby@1 a"]
@@ -84,7 +84,7 @@ async def test_event_that_overtakes_the_attachment_counts(scene: Scene) -> None:
 
     scene.layer.attach_gate.set_result(None)
 
-    assert await join == Position("e", 1)
+    assert (await join).position == Position("e", 1)
 
 
 async def test_join_whose_connection_ends_meanwhile_joins_nothing(scene: Scene) -> None:
@@ -113,7 +113,7 @@ async def test_cancelled_join_disturbs_no_other(scene: Scene) -> None:
     scene.layer.attach_gate.set_result(None)
 
     assert isinstance(await outcome(first), asyncio.CancelledError)
-    assert await second == Position("e", 0)
+    assert (await second).position == Position("e", 0)
     assert ann.connection.rooms == frozenset()
 
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from roomful.core.names import RoomName
+from roomful.core.policies import RoomPolicy
 from roomful.core.ports import Frame
 from roomful.hub.outbox import Entry
 from roomful.hub.rooms import Branch, Room
@@ -73,7 +74,7 @@ class RoomMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.room: Room[Member] = Room(RoomName("r"))
+        self.room: Room[Member] = Room(RoomName("r"), RoomPolicy())
         self.people = {name: Member(name, KINDS[i % 2]) for i, name in enumerate(NAMES)}
         self.broken: set[Member] = set()
         self.number = 0
@@ -284,7 +285,7 @@ def test_broken_writer_costs_those_with_other_shares_nothing(branch: Branch[str]
 
 def test_pending_is_dropped_with_its_last_member() -> None:
     """What nobody is owed is not kept."""
-    room: Room[str] = Room(RoomName("r"))
+    room: Room[str] = Room(RoomName("r"), RoomPolicy())
     branch = room.branch(KINDS[0])
     room.add("ann", branch, pytest.fail)
     push(branch, 1)
@@ -295,7 +296,7 @@ def test_pending_is_dropped_with_its_last_member() -> None:
 
 def test_room_with_a_join_under_way_is_not_deserted() -> None:
     """A room lives while somebody is about to be in it."""
-    room: Room[str] = Room(RoomName("r"))
+    room: Room[str] = Room(RoomName("r"), RoomPolicy())
     room.joining = 1
 
     assert not room.is_deserted

@@ -11,11 +11,13 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from roomful.core.errors import LayerError
 from roomful.core.names import RoomName
+from roomful.core.policies import Retention
 from roomful.core.ports import Layer, Page, ProducerSeq, Receipt
 from roomful.core.positions import Position
 from roomful.layers.memory import MemoryLayer
 
 ROOM = RoomName("chat")
+KEEP = Retention(events=3, max_bytes=10, ttl_s=10)
 ROOMS = (ROOM, RoomName("other"))
 
 
@@ -45,9 +47,12 @@ class Scene:
         *,
         seq: ProducerSeq | None = None,
         key: str | None = None,
+        keep: Retention | None = None,
     ) -> Receipt:
         self.numbers += 1
-        future = self.layer.publish(room, payload, seq=seq or ProducerSeq("p", self.numbers), key=key)
+        future = self.layer.publish(
+            room, payload, seq=seq or ProducerSeq("p", self.numbers), key=key, keep=keep
+        )
         assert future.done(), "whoever awaits it need not wait"
         return future.result()
 
@@ -293,7 +298,7 @@ def test_layer_goes_on_with_another_loop(clock: Clock) -> None:
     assert asyncio.run(third()).epoch != before.epoch
 
 
-async def test_history_keeps_nothing_and_says_so(scene: Scene) -> None:
+async def test_history_keeps_nothing_unless_it_is_asked_to(scene: Scene) -> None:
     """A page is complete only where nothing has followed the position."""
     nowhere = Position("", 0)
     assert await scene.layer.history(ROOM, nowhere, 10) == Page((), True, nowhere)
@@ -301,6 +306,79 @@ async def test_history_keeps_nothing_and_says_so(scene: Scene) -> None:
 
     assert await scene.layer.history(ROOM, second, 10) == Page((), True, second)
     assert await scene.layer.history(ROOM, first, 10) == Page((), False, second)
+
+
+async def read(scene: Scene, after: Position, limit: int = 10) -> tuple[list[bytes], bool]:
+    page = await scene.layer.history(ROOM, after, limit)
+    assert [at.offset for at, _ in page.entries] == sorted(at.offset for at, _ in page.entries)
+    return [payload for _, payload in page.entries], page.complete
+
+
+async def test_history_is_bounded_in_events_bytes_and_age(scene: Scene, clock: Clock) -> None:
+    """What exceeds any of the three goes, the oldest first, and a page says that it is not complete."""
+    start = Position(scene.publish(payload=b"0", keep=KEEP).position.epoch, 0)
+    for payload in (b"1", b"2", b"3"):
+        scene.publish(payload=payload, keep=KEEP)
+    assert await read(scene, start) == ([b"1", b"2", b"3"], False)
+    assert await read(scene, Position(start.epoch, 1)) == ([b"1", b"2", b"3"], True)
+    assert await read(scene, Position(start.epoch, 1), 2) == ([b"1", b"2"], True)
+
+    scene.publish(payload=b"12345678", keep=KEEP)
+    assert await read(scene, Position(start.epoch, 2)) == ([b"2", b"3", b"12345678"], True)
+    clock.now += 5
+    scene.publish(payload=b"new", keep=KEEP)
+    clock.now += 5
+    assert await read(scene, start) == ([b"new"], False)
+    clock.now += 5
+    assert await read(scene, start) == ([], False)
+
+
+async def test_an_event_larger_than_the_history_empties_it(scene: Scene) -> None:
+    """A history has no holes."""
+    start = Position(scene.publish(payload=b"0", keep=KEEP).position.epoch, 0)
+    scene.publish(payload=b"x" * 100, keep=KEEP)
+    scene.publish(payload=b"2", keep=KEEP)
+    assert await read(scene, start) == ([b"2"], False)
+
+
+async def test_an_event_that_is_not_kept_ends_the_history(scene: Scene) -> None:
+    """A policy that was changed leaves no holes either."""
+    start = Position(scene.publish(payload=b"0", keep=KEEP).position.epoch, 0)
+    scene.publish(payload=b"1")
+    scene.publish(payload=b"2", keep=KEEP)
+    assert await read(scene, start) == ([b"2"], False)
+
+
+async def test_positions_of_elsewhere_have_no_history(scene: Scene) -> None:
+    """Of another epoch, or from the future."""
+    top = scene.publish(payload=b"0", keep=KEEP).position
+    assert await scene.layer.history(ROOM, Position("other", 0), 10) == Page((), False, top)
+    assert await scene.layer.history(ROOM, Position(top.epoch, 2), 10) == Page((), False, top)
+
+
+async def test_an_idle_room_is_remembered_as_long_as_its_history(clock: Clock) -> None:
+    """Members that come back within that time resume."""
+    scene = Scene(MemoryLayer(idle_room_s=2, clock=clock))
+    await scene.start()
+    start = scene.publish(payload=b"0", keep=KEEP).position
+    clock.now += 5
+    scene.publish(RoomName("other"))
+    assert (await scene.layer.attach(ROOM)).epoch == start.epoch
+    scene.layer.detach(ROOM)
+    clock.now += 6
+    assert (await scene.layer.attach(ROOM)).epoch != start.epoch
+
+
+async def test_churn_of_one_idle_room_leaves_nothing_behind(clock: Clock) -> None:
+    """Each room stands in the queue of those to forget once, however often it comes and goes."""
+    layer = MemoryLayer(clock=clock)
+    scene = Scene(layer)
+    await scene.start()
+    for _ in range(1000):
+        await layer.attach(ROOM)
+        layer.detach(ROOM)
+        scene.publish()
+    assert len(layer._looks) == 1
 
 
 def test_layer_says_that_it_is_not_shared() -> None:

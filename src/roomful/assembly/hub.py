@@ -9,7 +9,7 @@ import asyncio
 import concurrent.futures
 import dataclasses
 import os
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Self
@@ -20,7 +20,8 @@ from ..core.errors import InvalidState, NotShared
 from ..core.events import Event
 from ..core.limits import Limits
 from ..core.names import ConnectionId
-from ..core.ports import Addressed, Layer, Receipt
+from ..core.policies import Policies, RoomPolicy
+from ..core.ports import Addressed, Joined, Layer, Receipt
 from ..core.positions import Position
 from ..hub import Engine, Statistics
 from ..layers.memory import MemoryLayer
@@ -38,6 +39,8 @@ class Hub:
 
     Args:
         layer: A layer, or its URL. The default reaches one process.
+        rooms: Policies of rooms by pattern, in which `*` stands for any characters; the first that matches a room's
+            name holds. Other rooms keep no history, and let slow members go.
         limits: The bounds of each connection.
         fast_path: Whether connections are adopted from an interface server that offers it. Without, middleware that
             wraps `send` and `receive` sees each message.
@@ -49,6 +52,7 @@ class Hub:
         self,
         layer: Layer | str | None = None,
         *,
+        rooms: Mapping[str, RoomPolicy] | None = None,
         limits: Limits | None = None,
         fast_path: bool = True,
         shared: bool = True,
@@ -60,7 +64,7 @@ class Hub:
         self.codec: EventsCodec = EventsCodec()
         self.raw_codec: RawCodec = RawCodec()
         self.threads: Threads = Threads(self.limits.max_handler_threads)
-        self.engine: Engine = Engine(layer or MemoryLayer(), self.codec, self.limits)
+        self.engine: Engine = Engine(layer or MemoryLayer(), self.codec, self.limits, Policies(rooms or {}))
         self._shared = shared
         # `roomful serve` says how many processes it starts, so this is found before any of them is. WEB_CONCURRENCY is
         # uvicorn's and gunicorn's own variable; it may also stand in the environment of a shell, so it counts at start.
@@ -129,17 +133,26 @@ class Hub:
         *,
         exclude: ConnectionId | Addressed | None = None,
         key: str | None = None,
+        conflate: str = "",
+        wait: bool = False,
+        timeout_s: float = 10.0,
     ) -> Receipt:
         """Push to every member of a room.
 
-        The members get it in the order of the receipts' positions. Nobody is waited for: a member that does not read
-        is let go by itself. When many pushes come in one pass of the loop, this gives the loop a turn.
+        The members get it in the order of the receipts' positions. Nobody is waited for, unless `wait` asks for it:
+        what happens to a member that does not read is the room's policy. When many pushes come in one pass of the loop,
+        this gives the loop a turn.
 
         Args:
             room: The room's name; a room without members is no error.
             message: An event; or a text or bytes, which every member gets as they are.
             exclude: A connection that gets the position alone, usually the one whose message caused the push.
             key: An idempotency key: a second push with the same key takes no effect while the layer remembers it.
+            conflate: In rooms with the policy `conflate`, what this event replaces in the outbox of a slow member: the
+                older event with the same text here.
+            wait: Whether to wait first until the outbox of every member in this process is at most half full. The
+                receipt then says how many events the room's policy has kept from members.
+            timeout_s: Seconds to wait at most; then the push takes place as without `wait`.
 
         Returns:
             The position, and whether the push was a duplicate.
@@ -147,12 +160,18 @@ class Hub:
         Raises:
             RoomNameError: The name is too long or not printable.
             NotEncodable: The event's data cannot be written as JSON.
+            PolicyError: The room may skip events, and a text or bytes cannot say which.
             LayerError: The layer did not take the push, or nobody can know.
             HubClosed: The hub has been closed.
 
         Cancellation: a push that is cancelled while it is awaited may have taken effect.
         """
-        return await self.engine.push(room, message, exclude=_id_of(exclude), key=key)
+        excluded = _id_of(exclude)
+        if wait:
+            return await self.engine.push_and_wait(
+                room, message, exclude=excluded, key=key, conflate=conflate, timeout_s=timeout_s
+            )
+        return await self.engine.push(room, message, exclude=excluded, key=key, conflate=conflate)
 
     def push_nowait(
         self,
@@ -161,13 +180,14 @@ class Hub:
         *,
         exclude: ConnectionId | Addressed | None = None,
         key: str | None = None,
+        conflate: str = "",
     ) -> asyncio.Future[Receipt]:
         """Push without waiting. As `push`, on a hub that has been started.
 
         Raises:
             InvalidState: The hub has not been started.
         """
-        return self.engine.push_nowait(room, message, exclude=_id_of(exclude), key=key)
+        return self.engine.push_nowait(room, message, exclude=_id_of(exclude), key=key, conflate=conflate)
 
     def push_threadsafe(
         self,
@@ -176,6 +196,7 @@ class Hub:
         *,
         exclude: ConnectionId | Addressed | None = None,
         key: str | None = None,
+        conflate: str = "",
     ) -> concurrent.futures.Future[Receipt]:
         """Push from another thread. As `push`; the future's `result()` waits for the receipt.
 
@@ -190,7 +211,7 @@ class Hub:
             raise InvalidState(
                 "hub is not started; enter it with `async with hub` in the thread of its event loop"
             )
-        push = self.engine.push(room, message, exclude=_id_of(exclude), key=key)
+        push = self.engine.push(room, message, exclude=_id_of(exclude), key=key, conflate=conflate)
         return asyncio.run_coroutine_threadsafe(push, loop)
 
     async def send(self, connection_id: ConnectionId, message: Event | str | bytes) -> None:
@@ -203,13 +224,15 @@ class Hub:
         """
         self.engine.send(connection_id, message)
 
-    async def join(self, connection_id: ConnectionId, room: str) -> Position:
+    async def join(
+        self, connection_id: ConnectionId, room: str, *, since: Position | str | None = None
+    ) -> Joined:
         """Make a connection a member of a room, from outside its consumer; see `Consumer.join`.
 
         Raises:
             UnknownConnection: No connection has this id.
         """
-        return await self.engine.join(self.engine.find(connection_id), room)
+        return await self.engine.find(connection_id).join(room, since=since)
 
     async def leave(self, connection_id: ConnectionId, room: str) -> None:
         """End a connection's membership, from outside its consumer; see `Consumer.leave`.

@@ -15,7 +15,7 @@ from .definition import define
 if TYPE_CHECKING:
     from ..core.events import Event
     from ..core.names import ConnectionId, RoomName
-    from ..core.ports import Link, Pusher
+    from ..core.ports import Joined, Link, Pusher
     from ..core.positions import Position
 
 __all__ = ("ConsumerBase", "Scope")
@@ -96,16 +96,29 @@ class ConsumerBase:
         """
         self._link.accept(subprotocol, headers or {})
 
-    async def join(self, room: str) -> Position:
-        """Become a member of a room. Returns the position after which every event of the room comes.
+    async def join(self, room: str, *, since: Position | str | None = None) -> Joined:
+        """Become a member of a room.
+
+        A client that comes back says where it stood (`?resume=` of its address): it gets what followed, as far as the
+        room keeps a history, then everything that comes. What it will not get is told in a `roomful.gap`.
+
+        Args:
+            room: The room's name. A second join of the same room changes nothing.
+            since: Where the client stood, if it said so in another way. A text that is no position, or one that was
+                never reached, is told as a gap too.
+
+        Returns:
+            The position after which every event of the room comes, and whether nothing was missed since the client's.
 
         Raises:
             RoomNameError: The name is too long or not printable.
             TooManyRooms: The connection is in as many rooms as the limits allow.
+            RoomFull: The room has as many members as its policy allows.
+            PolicyError: The room may skip events, and as this consumer owns its wire nobody could tell its client.
             ConnectionClosed: The connection ended before it was a member.
             LayerError: The layer cannot deliver the room.
         """
-        return await self._link.join(room)
+        return await self._link.join(room, since=since)
 
     async def leave(self, room: str) -> None:
         """Cease to be a member of a room. What was pushed before still comes; not to be a member is no error."""

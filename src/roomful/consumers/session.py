@@ -10,7 +10,7 @@ import logging
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Final
 
-from ..core.errors import ConnectionClosed, InvalidMessage, ReplyError, RoomNameError
+from ..core.errors import ConnectionClosed, InvalidMessage, ReplyError, RoomFull, RoomNameError, TooManyRooms
 from ..core.ports import Inbound, MessageId
 
 if TYPE_CHECKING:
@@ -117,6 +117,10 @@ class Session:
                 reply_to = error.id if reply_to is None else reply_to
             case RoomNameError():
                 code, text = "invalid_room", str(error)  # the name came with the message
+            case RoomFull():
+                code, text = "room_full", str(error)
+            case TooManyRooms():
+                code, text = "too_many_rooms", str(error)
             case ReplyError():
                 code, text = error.code, error.message
             case ConnectionClosed():

@@ -5,6 +5,7 @@
     ├── EventTypeError (ValueError)           an event's type is reserved or not a name
     ├── PositionError (ValueError)            a text is not a position
     ├── LimitError (ValueError)               a limit has a value that cannot work
+    ├── PolicyError (ValueError)              a room policy cannot work, or does not fit what it is used for
     ├── NotEncodable (TypeError)              an event's data cannot be written as JSON
     ├── ConsumerError (TypeError)             a consumer class is written wrongly
     ├── InvalidMessage (ValueError)           a client's message does not fit; becomes an error reply
@@ -13,12 +14,15 @@
     ├── InvalidState                          the call does not fit the state
     │   ├── ConnectionClosed                  the connection has ended or is ending
     │   ├── TooManyRooms                      the connection is in as many rooms as it may be
+    │   ├── RoomFull                          the room has as many members as it may have
     │   ├── HubClosed                         the hub has been closed
     │   ├── WrongLoop                         the hub belongs to another running event loop
     │   └── UnexpectedMessage (RuntimeError)  an ASGI message out of order
     ├── ClientDisconnected (OSError)          an ASGI `send` after the client has gone
     ├── UnknownConnection (LookupError)       no connection has this id
     └── LayerError                            the layer cannot do what was asked
+        ├── LayerAway                         the layer cannot be reached now; nothing was done
+        ├── PushInDoubt                       a push may have taken effect; nobody can know
         └── NotShared                         a layer of one process stands under several
 
 No message, text or `repr` of these errors holds a token, a ticket or a payload.
@@ -36,13 +40,17 @@ __all__ = (
     "HubClosed",
     "InvalidMessage",
     "InvalidState",
+    "LayerAway",
     "LayerError",
     "LimitError",
     "NotEncodable",
     "NotShared",
+    "PolicyError",
     "PositionError",
+    "PushInDoubt",
     "Refuse",
     "ReplyError",
+    "RoomFull",
     "RoomNameError",
     "RoomfulError",
     "TooManyRooms",
@@ -70,6 +78,10 @@ class PositionError(RoomfulError, ValueError):
 
 class LimitError(RoomfulError, ValueError):
     """A limit has a value that cannot work."""
+
+
+class PolicyError(RoomfulError, ValueError):
+    """A room policy cannot work, or does not fit what it is used for."""
 
 
 class NotEncodable(RoomfulError, TypeError):
@@ -102,6 +114,14 @@ class TooManyRooms(InvalidState):
     def __init__(self, limit: int) -> None:
         self.limit = limit
         super().__init__(f"connection is in {limit} rooms already (Limits.max_rooms_per_connection)")
+
+
+class RoomFull(InvalidState):
+    """The room has as many members in this process as `RoomPolicy.max_members` allows."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        super().__init__(f"room has {limit} members already (RoomPolicy.max_members)")
 
 
 class HubClosed(InvalidState):
@@ -141,6 +161,14 @@ class UnknownConnection(RoomfulError, LookupError):
 
 class LayerError(RoomfulError):
     """The layer cannot do what was asked."""
+
+
+class LayerAway(LayerError):
+    """The layer cannot be reached now, or has as much to do as it may; what was asked had no effect."""
+
+
+class PushInDoubt(LayerError):
+    """A push was sent and its answer was lost for good: it may have taken effect, once, or not."""
 
 
 class NotShared(LayerError):

@@ -10,7 +10,15 @@ from typing import Final, NewType
 
 from .errors import RoomNameError
 
-__all__ = ("MAX_ROOM_NAME_BYTES", "ConnectionId", "RoomName", "new_connection_id", "room_name")
+__all__ = (
+    "MAX_ROOM_NAME_BYTES",
+    "ConnectionId",
+    "RoomName",
+    "group_topic",
+    "new_connection_id",
+    "presence_topic",
+    "room_name",
+)
 
 RoomName = NewType("RoomName", str)
 ConnectionId = NewType("ConnectionId", str)
@@ -47,3 +55,17 @@ def room_name(value: str, *, max_bytes: int = MAX_ROOM_NAME_BYTES) -> RoomName:
 def new_connection_id() -> ConnectionId:
     """Return an id that nobody can guess: 96 random bits, 16 URL-safe characters."""
     return ConnectionId(secrets.token_urlsafe(12))
+
+
+# A layer carries more than rooms, in the same order and with the same guarantees. The names of these topics begin with
+# a character that is not printable, so that no room has one.
+
+
+def presence_topic(room: RoomName) -> RoomName:
+    """Return the name under which a layer publishes who comes to a room and who goes."""
+    return RoomName(f"\x01p{room}")
+
+
+def group_topic(group: RoomName) -> RoomName:
+    """Return the name under which a layer carries what is dispatched to a group of consumers."""
+    return RoomName(f"\x01g{group}")

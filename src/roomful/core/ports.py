@@ -18,26 +18,25 @@ from typing import Protocol, TypeAlias
 from .envelope import Envelope, Form
 from .events import Event
 from .names import ConnectionId, RoomName
-from .positions import Position
+from .policies import Retention
+from .positions import Gap, Position
 
 __all__ = (
     "Addressed",
     "Codec",
     "Deliver",
-    "Dispatch",
     "Frame",
     "FrameKind",
     "Framing",
     "Handler",
     "Inbound",
-    "KeyedState",
+    "Joined",
     "Layer",
     "Link",
     "Message",
     "MessageId",
     "Page",
     "Peer",
-    "Presence",
     "ProducerSeq",
     "Pusher",
     "Receipt",
@@ -89,6 +88,9 @@ class FrameKind(Protocol):
 
     def joined(self, room: RoomName, at: Position, *, recovered: bool) -> Frame | None:
         """Return the frame that tells a member where it stands, or None where positions are not sent."""
+
+    def gap(self, room: RoomName, gap: Gap) -> Frame | None:
+        """Return the frame that tells a member what it will not get, or None where positions are not sent."""
 
     def direct(self, message: Event | str | bytes) -> Frame:
         """Return the frame of a message to one connection.
@@ -279,6 +281,9 @@ class Pusher(Protocol):
         *,
         exclude: ConnectionId | Addressed | None = None,
         key: str | None = None,
+        conflate: str = "",
+        wait: bool = False,
+        timeout_s: float = ...,
     ) -> Awaitable[Receipt]:
         """Push to every member of a room; see `roomful.Hub.push`."""
 
@@ -289,6 +294,7 @@ class Pusher(Protocol):
         *,
         exclude: ConnectionId | Addressed | None = None,
         key: str | None = None,
+        conflate: str = "",
     ) -> Future[Receipt]:
         """Push without waiting; see `roomful.Hub.push_nowait`."""
 
@@ -299,6 +305,7 @@ class Pusher(Protocol):
         *,
         exclude: ConnectionId | Addressed | None = None,
         key: str | None = None,
+        conflate: str = "",
     ) -> concurrent.futures.Future[Receipt]:
         """Push from another thread; see `roomful.Hub.push_threadsafe`."""
 
@@ -307,6 +314,19 @@ class Pusher(Protocol):
 
     async def disconnect(self, connection_id: ConnectionId, code: int = ..., reason: str = "") -> None:
         """Close one connection; see `roomful.Hub.disconnect`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """What became of a join.
+
+    Attributes:
+        position: Every event of the room after this position is delivered.
+        recovered: Whether the member has got every event between the position that it asked for and this one.
+    """
+
+    position: Position
+    recovered: bool
 
 
 class Link(Protocol):
@@ -323,7 +343,7 @@ class Link(Protocol):
     def accept(self, subprotocol: str | None, headers: Mapping[str, str]) -> None:
         """Accept the handshake."""
 
-    async def join(self, room: str) -> Position:
+    async def join(self, room: str, *, since: Position | str | None = None) -> Joined:
         """Become a member of a room; accepts the handshake first if nobody has."""
 
     def leave(self, room: str) -> None:
@@ -364,10 +384,12 @@ class Receipt:
         position: Where the event stands in its room.
         duplicate: Whether an earlier push with the same key or sequence had taken effect already; `position` is that
             one's.
+        slow: How many members of this process fell to the room's slow-consumer policy; counted where the push waited.
     """
 
     position: Position
     duplicate: bool = False
+    slow: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -376,8 +398,8 @@ class Page:
 
     Attributes:
         entries: Positions and payloads, in order.
-        complete: Whether nothing is missing between the position that was asked for and the first entry, nor between
-            the entries.
+        complete: Whether nothing is missing between the position that was asked for and the first entry (without
+            entries: and `top`). Between the entries nothing ever is.
         top: The room's last position when the page was read.
     """
 
@@ -414,9 +436,17 @@ class Layer(Protocol):
         """End: deliver nothing more and release everything. May be started again."""
 
     def publish(
-        self, room: RoomName, payload: bytes, *, seq: ProducerSeq, key: str | None = None
+        self,
+        room: RoomName,
+        payload: bytes,
+        *,
+        seq: ProducerSeq,
+        key: str | None = None,
+        keep: Retention | None = None,
     ) -> Future[Receipt]:
         """Number an event and carry it to every process. Takes effect without being awaited.
+
+        With `keep` the event enters the room's history, from which what exceeds it goes, the oldest first.
 
         Awaiting it raises `LayerError` when the push did not take effect, or when nobody can know.
         """
@@ -428,37 +458,8 @@ class Layer(Protocol):
         """Cease to deliver a room. Never waits."""
 
     async def history(self, room: RoomName, after: Position, limit: int) -> Page:
-        """Return at most `limit` kept events that follow `after`, the oldest first."""
+        """Return at most `limit` kept events that follow `after`, the oldest first.
 
-
-# Capabilities: a layer has those that it can keep, and says so by having their methods.
-
-
-class Presence(Protocol):
-    """Knows who is in a room, across processes."""
-
-    async def present(self, room: RoomName) -> Mapping[ConnectionId, bytes]:
-        """Return the members of a room with what each says of itself."""
-
-    async def appear(self, room: RoomName, member: ConnectionId, info: bytes) -> None:
-        """Add a member of this process."""
-
-    async def disappear(self, room: RoomName, member: ConnectionId) -> None:
-        """Remove a member of this process."""
-
-
-class Dispatch(Protocol):
-    """Carries messages to the consumers of a group."""
-
-    async def dispatch(self, group: str, message: bytes) -> None:
-        """Deliver a message to the inbox of every consumer of a group."""
-
-
-class KeyedState(Protocol):
-    """Small values that are written once and taken once: tickets, remembered ids."""
-
-    async def put_once(self, key: str, value: bytes, *, ttl_s: float) -> bool:
-        """Store a value if there is none; return whether it was stored."""
-
-    async def take_once(self, key: str) -> bytes | None:
-        """Remove and return a value; of all that ask, one gets it."""
+        A position of an epoch that does not lead to the present one, or that has not been reached, has no entries and
+        is not complete.
+        """

@@ -23,7 +23,9 @@ from ..core.errors import (
     HubClosed,
     LayerError,
     Refuse,
+    RoomFull,
     RoomNameError,
+    TooManyRooms,
     WrongLoop,
 )
 from ..core.limits import Limits
@@ -33,6 +35,7 @@ from ..wire import Kind
 from .asgi_wire import AsgiWire, Receive, Send
 from .framing import ASGI_FRAMING
 from .refusal import refusal_response, respond
+from .resume import read_resume
 
 __all__ = ("Connect", "ConsumerApp", "Offer", "Receive", "Send")
 
@@ -162,6 +165,7 @@ class ConsumerApp:
             partial(connection.expire, *refusal_response(503, "handshake timed out")),
         )
         try:
+            connection.resume(read_resume(consumer.scope.get("query_string", b"")))
             await connect(consumer, connection)
         except asyncio.CancelledError:
             task = asyncio.current_task()
@@ -176,6 +180,8 @@ class ConsumerApp:
         except RoomNameError as error:
             # The name came with the request: it is the client's mistake, and none to fill the log with.
             self._refuse(connection, Refuse(400, str(error)))
+        except (RoomFull, TooManyRooms) as error:
+            self._refuse(connection, Refuse(503, str(error)))
         except Exception as error:
             if isinstance(error, ConnectionClosed) and connection.code is not None:
                 connection.abandoned()  # its own, not another's: nobody is left to be refused

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from asyncio import TimerHandle
 
     from ..core.events import Event
-    from ..core.ports import FrameKind, Handler, MessageId, Peer, Wire
+    from ..core.ports import FrameKind, Handler, Joined, MessageId, Peer, Wire
     from ..core.positions import Position
     from .engine import Engine
     from .outbox import Entry
@@ -66,6 +66,7 @@ class Connection(Outlet):
         "_connecting",
         "_ended",
         "_engine",
+        "_resumes",
         "_state",
         "_timer",
         "_turns",
@@ -85,6 +86,7 @@ class Connection(Outlet):
         self._accepted = False
         self._code: int | None = None
         self._connecting: asyncio.Task[object] | None = None
+        self._resumes: dict[str, str] | None = None
         self._turns: Turns | None = None
         self._closing: tuple[int, str] | None = None
         self._timer: TimerHandle | None = None
@@ -224,9 +226,15 @@ class Connection(Outlet):
         elif self._state is not State.OPEN:
             raise ConnectionClosed(self._code)
 
-    async def join(self, room: str) -> Position:
-        """Become a member of a room; see `Engine.join`."""
-        return await self._engine.join(self, room)
+    async def join(self, room: str, *, since: Position | str | None = None) -> Joined:
+        """Become a member; see `Engine.join`. Without `since` it resumes where its client said that it was."""
+        if since is None and self._resumes:
+            since = self._resumes.pop(room, None)
+        return await self._engine.join(self, room, since)
+
+    def resume(self, positions: Mapping[str, str]) -> None:
+        """Know where the client stood in each room; each is used once, by the first join of that room."""
+        self._resumes = dict(positions) or None
 
     def leave(self, room: str) -> None:
         """Cease to be a member of a room; what was pushed before still comes."""
@@ -351,7 +359,9 @@ class Connection(Outlet):
         else:
             self._engine.ended(self)
 
-    def _overflowed(self) -> None:
+    def _overflowed(self, entry: Entry) -> None:
+        if entry.room is not None:
+            self._engine.count_overflow(entry.room)
         # A member cannot leave its rooms in the middle of a flush.
         self._engine.after_flush(
             partial(self.let_go, CloseCode.SLOW, "outbox is full; reconnect and resume", "slow")
@@ -361,7 +371,12 @@ class Connection(Outlet):
         if self._state is not State.OPEN:
             return None
         limits = self._engine.limits
-        return Outbox(max_messages=limits.max_outbox_messages, max_bytes=limits.max_outbox_bytes)
+        return Outbox(
+            max_messages=limits.max_outbox_messages,
+            max_bytes=limits.max_outbox_bytes,
+            notice=self._kind.gap,
+            on_skip=self._engine.count_skipped,
+        )
 
     def _owed(self) -> list[Entry]:
         return self._engine.owed(self)

@@ -1,34 +1,27 @@
-"""The engine of a hub: pushes go in, each room's members get them in order, and nobody waits for anybody.
+"""The engine of a hub: the life of its connections and of what serves them.
 
-One path for every push: `push_nowait` → `Layer.publish` → `_deliver` → encode once per kind → pending → flush. It never
-awaits a socket, and it hands out nothing that could close its queues. It does not know URLs, frameworks or consumers.
+It never awaits a socket, and it hands out nothing that could close its queues. It does not know URLs, frameworks or
+consumers.
 """
 
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 import secrets
-from functools import partial
 from typing import TYPE_CHECKING
 
 from ..core.close_codes import CloseCode
-from ..core.envelope import Envelope
-from ..core.errors import (
-    HubClosed,
-    InvalidState,
-    LayerError,
-    UnknownConnection,
-    WrongLoop,
-)
+from ..core.errors import HubClosed, InvalidState, UnknownConnection, WrongLoop
 from ..core.names import ConnectionId, RoomName
-from ..core.ports import ProducerSeq, Receipt
+from ..core.policies import Policies
+from ..core.ports import Receipt
 from .connection import Connection, State
+from .delivery import Delivery
 from .flusher import Flusher
 from .liveness import Liveness
 from .memberships import Memberships
-from .outbox import Entry
-from .rooms import Room
 from .statistics import Counters, Statistics
 from .throttle import Throttle
 
@@ -37,8 +30,9 @@ if TYPE_CHECKING:
 
     from ..core.events import Event
     from ..core.limits import Limits
-    from ..core.ports import Codec, FrameKind, Layer, Peer, Wire
+    from ..core.ports import Codec, FrameKind, Joined, Layer, Peer, Wire
     from ..core.positions import Position
+    from .outbox import Entry
 
 __all__ = ("Engine",)
 
@@ -54,10 +48,12 @@ class Engine:
         layer: Carries and numbers events.
         codec: Encodes what is pushed.
         limits: The bounds.
+        policies: Of the rooms; by default all have that of `RoomPolicy()`.
     """
 
-    def __init__(self, layer: Layer, codec: Codec, limits: Limits) -> None:
+    def __init__(self, layer: Layer, codec: Codec, limits: Limits, policies: Policies | None = None) -> None:
         self.limits = limits
+        self.policies: Policies = policies or Policies({})
         self.layer = layer
         self.counters: Counters = Counters()
         self._codec = codec
@@ -68,15 +64,24 @@ class Engine:
         self._reset()
 
     def _reset(self) -> None:
-        self._producer = secrets.token_hex(8)
         self._starting: asyncio.Task[None] | None = None
         self._is_started = False
         self._pushes_in_a_row = 0
         self._connections: dict[ConnectionId, Connection] = {}
         self._ending: set[Connection] = set()
-        self.memberships: Memberships = Memberships(self.layer, self.limits)
+        self.memberships: Memberships = Memberships(self.layer, self.limits, self.policies)
         self._paused: set[Connection] = set()
         self._flusher: Flusher[Connection] = Flusher(self.limits, self.counters, self.broken)
+        self._delivery = Delivery(
+            secrets.token_hex(8),
+            self.layer,
+            self._codec,
+            memberships=self.memberships,
+            flusher=self._flusher,
+            counters=self.counters,
+            find=self._connections.get,
+            paused=self._paused,
+        )
         self._liveness = Liveness(self.limits, self._paused)
         self._all_ended: asyncio.Event | None = None
 
@@ -119,7 +124,7 @@ class Engine:
 
     async def _start(self) -> None:
         try:
-            await self.layer.start(self._deliver, self._suspect)
+            await self.layer.start(self._delivery.deliver, self._delivery.suspect)
             if self._is_closed:
                 await self.layer.stop()
                 raise HubClosed
@@ -168,6 +173,7 @@ class Engine:
                 self._is_closed = True
                 self._liveness.stop()
                 self._flusher.stop()
+                self._delivery.stop()
                 self.memberships.stop()
                 if self._is_started:
                     self._is_started = False
@@ -202,11 +208,12 @@ class Engine:
         *,
         exclude: ConnectionId | None = None,
         key: str | None = None,
+        conflate: str = "",
     ) -> Receipt:
         """Push, and give the loop a turn when a batch was full, or after as many pushes."""
         if not self._is_started or self._loop is not asyncio.get_running_loop():
             await self.start()
-        receipt = await self.push_nowait(room, message, exclude=exclude, key=key)
+        receipt = await self.push_nowait(room, message, exclude=exclude, key=key, conflate=conflate)
         self._pushes_in_a_row += 1
         if self._flusher.is_crowded or self._pushes_in_a_row >= self.limits.max_batch_frames:
             # Without this a producer in a loop would starve the loop that reads and writes for everybody.
@@ -221,57 +228,32 @@ class Engine:
         *,
         exclude: ConnectionId | None = None,
         key: str | None = None,
+        conflate: str = "",
     ) -> asyncio.Future[Receipt]:
         """Push without waiting; the future tells what became of it."""
         self.bind()
         if not self._is_started:
             raise InvalidState("hub is not started; enter it with `async with hub`, or await push instead")
+        return self._delivery.publish(room, message, exclude=exclude, key=key, conflate=conflate)
+
+    async def push_and_wait(
+        self,
+        room: str,
+        message: Event | str | bytes,
+        *,
+        exclude: ConnectionId | None,
+        key: str | None,
+        conflate: str,
+        timeout_s: float,
+    ) -> Receipt:
+        """Push once no member's outbox is crowded, or after `timeout_s`; tell how many fell to the room's policy."""
+        await self.start()
         name = self.memberships.name_of(room)
-        form, body = self._codec.pack(message)
-        self.counters.pushes += 1
-        seq = ProducerSeq(self._producer, self.counters.pushes)
-        return self.layer.publish(name, Envelope(form, body, exclude).pack(), seq=seq, key=key)
-
-    def _deliver(self, name: RoomName, at: Position, payload: bytes) -> None:
-        if self._flusher.flushing:
-            self._flusher.after_flush(partial(self._deliver, name, at, payload))
-            return
-        room = self.memberships.rooms.get(name)
-        if room is None:
-            return
-        branches = list(room.branches.values())
-        try:
-            envelope = Envelope.unpack(payload)
-            frames = [branch.kind.encode(name, at, envelope) for branch in branches]
-        except (LayerError, ValueError):
-            logger.exception("room %r: event %s cannot be read", name, at)
-            self._suspect(name)
-            return
-        room.top = at
-        # Every branch has the event before anything is written: what a write entails may push again, behind this.
-        for branch, frame in zip(branches, frames, strict=True):
-            branch.append(Entry(frame, name, at.offset, envelope.conflate_key))
-            self.counters.deliveries += len(branch.writers)
-        if envelope.exclude is not None:
-            self._exclude(envelope.exclude, room)
-        self._flusher.appended(branches)
-
-    def _exclude(self, connection_id: ConnectionId, room: Room[Connection]) -> None:
-        # Of the event that was appended last the member gets the position, behind what it is owed before it.
-        connection = self._connections.get(connection_id)
-        branch = None if connection is None else room.members.get(connection)
-        if connection is None or branch is None:
-            return
-        self.counters.deliveries -= 1
-        owed = list(branch.catch_up(connection)[:-1])
-        if (alone := branch.kind.position(room.name, room.top)) is not None:
-            owed.append(Entry(alone, room.name, room.top.offset))
-        connection.send_entries(owed)
-
-    def _suspect(self, name: RoomName) -> None:
-        if (room := self.memberships.rooms.get(name)) is not None:
-            for connection in list(room.members):
-                connection.let_go(CloseCode.GAP, "events may be missing; reconnect and resume", "gap")
+        await self._delivery.room_to_write(name, timeout_s)
+        before = self.counters.slow_of(name)
+        receipt = await self.push_nowait(room, message, exclude=exclude, key=key, conflate=conflate)
+        self._delivery.flush(name)
+        return dataclasses.replace(receipt, slow=self.counters.slow_of(name) - before)
 
     def broken(self, connection: Connection, error: Exception) -> None:
         """Know that a connection's wire has raised in `write`: it is let go, and whoever wrote never learns of it."""
@@ -321,19 +303,20 @@ class Engine:
         """
         self.find(connection_id).close(code, reason)
 
-    async def join(self, connection: Connection, room: str) -> Position:
+    async def join(self, connection: Connection, room: str, since: Position | str | None = None) -> Joined:
         """Make a connection a member of a room; see `Memberships.join`. Accepts the handshake if nobody has.
 
         Raises:
             RoomNameError: The name is too long or not printable.
-            TooManyRooms: The connection is in as many rooms as the limits allow.
+            TooManyRooms, RoomFull, PolicyError: The connection may not become a member; it is not accepted by this.
             ConnectionClosed: The connection ended before it was a member.
             LayerError: The layer cannot deliver the room.
         """
         await self.start()
         name = self.memberships.name_of(room)
+        self.memberships.check(connection, name)
         connection.ensure_open()
-        return await self.memberships.join(connection, name)
+        return await self.memberships.join(connection, name, since)
 
     # ── What a connection tells ──
 
@@ -368,6 +351,15 @@ class Engine:
     def flowing(self, connection: Connection) -> None:
         """Know that a connection's transport is full no longer."""
         self._paused.discard(connection)
+
+    def count_skipped(self, entry: Entry) -> None:
+        """Count an event that a slow member will not get, and will be told of."""
+        assert entry.room is not None  # only what was pushed to a room is skipped
+        self.counters.count_slow(entry.room, self.memberships.policy_of(entry.room).on_slow)
+
+    def count_overflow(self, room: RoomName) -> None:
+        """Count a member that is let go because it could not take an event of a room."""
+        self.counters.count_slow(room, "disconnect")
 
     def count_let_go(self, connection: Connection, why: str) -> None:
         """Count a member that is let go, and say so once a second."""
@@ -415,6 +407,8 @@ class Engine:
             deliveries=counters.deliveries,
             flushes=counters.flushes,
             let_go=dict(counters.let_go),
+            slow={room: dict(counts) for room, counts in counters.slow.items()},
+            gaps=counters.gaps,
             stuck_handlers=counters.stuck_handlers,
             unhandled=counters.unhandled,
         )

@@ -86,6 +86,10 @@ class Flusher(Generic[M]):
         else:
             call()
 
+    def flush(self, branches: Sequence[Branch[M]]) -> None:
+        """Write what is pending in these."""
+        self._flush_dirty(branches)
+
     def flush_all(self) -> None:
         """Write everything that is pending."""
         self._flush_dirty(list(self._dirty))

@@ -1,7 +1,7 @@
 """Memberships: which rooms exist in this process, who is in them, and which of them the layer delivers.
 
-A room is attached to the layer when its first member joins and detached when its last one has left. Nothing here writes
-to a room: that is the flusher's.
+A room is attached to the layer when its first member joins and detached when its last one has left. A member that says
+where it stood gets what it missed before it is added. Nothing here writes to a room: that is the flusher's.
 """
 
 from __future__ import annotations
@@ -9,14 +9,17 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from ..core.errors import ConnectionClosed, TooManyRooms
+from ..core.errors import ConnectionClosed, PolicyError, PositionError, RoomFull, TooManyRooms
 from ..core.names import RoomName, room_name
+from ..core.ports import Joined
+from ..core.positions import Position
+from .replay import Replays
 from .rooms import Room
 
 if TYPE_CHECKING:
     from ..core.limits import Limits
+    from ..core.policies import Policies, RoomPolicy
     from ..core.ports import Layer
-    from ..core.positions import Position
     from .connection import Connection
     from .outbox import Entry
 
@@ -29,18 +32,22 @@ class Memberships:
     Args:
         layer: Delivers the rooms.
         limits: How long names may be, and how many rooms a connection may be in.
+        policies: Of the rooms.
 
     Attributes:
         rooms: The rooms with a member, or with a join under way.
     """
 
-    __slots__ = ("_attaching", "_layer", "_limits", "rooms")
+    __slots__ = ("_arriving", "_attaching", "_layer", "_limits", "_policies", "_replays", "rooms")
 
-    def __init__(self, layer: Layer, limits: Limits) -> None:
+    def __init__(self, layer: Layer, limits: Limits, policies: Policies) -> None:
         self.rooms: dict[RoomName, Room[Connection]] = {}
+        self._arriving: dict[tuple[Connection, RoomName], asyncio.Future[None]] = {}
         self._attaching: dict[RoomName, asyncio.Task[None]] = {}
         self._layer = layer
         self._limits = limits
+        self._policies = policies
+        self._replays = Replays(layer)
 
     def count(self) -> int:
         """Return the number of members over all rooms."""
@@ -58,29 +65,64 @@ class Memberships:
             return known.name
         return room_name(room, max_bytes=self._limits.max_room_name_bytes)
 
-    async def join(self, connection: Connection, name: RoomName) -> Position:
-        """Make a connection a member of a room; return the position after which it gets every event.
+    def policy_of(self, name: RoomName) -> RoomPolicy:
+        """Return the policy of a room."""
+        known = self.rooms.get(name)
+        return self._policies.of(name) if known is None else known.policy
 
-        A second join of the same room changes nothing.
+    def check(self, connection: Connection, name: RoomName) -> None:
+        """See that a connection may become a member of a room.
 
         Raises:
             TooManyRooms: The connection is in as many rooms as the limits allow.
+            RoomFull: The room has as many members as its policy allows.
+            PolicyError: The room's policy skips events, and this connection cannot be told of it.
+        """
+        if name in connection.memberships:
+            return
+        if len(connection.memberships) >= self._limits.max_rooms_per_connection:
+            raise TooManyRooms(self._limits.max_rooms_per_connection)
+        policy = self.policy_of(name)
+        room = self.rooms.get(name)
+        if policy.max_members is not None and room is not None and len(room.members) >= policy.max_members:
+            raise RoomFull(policy.max_members)
+        if policy.skips and connection.kind.joined(name, Position("", 0), recovered=False) is None:
+            raise PolicyError(
+                f"room {name!r} may skip events ({policy.on_slow}), and a connection that owns its wire cannot be told"
+            )
+
+    async def join(self, connection: Connection, name: RoomName, since: Position | str | None) -> Joined:
+        """Make a connection a member of a room; return the position after which it gets every event.
+
+        With `since` it first gets what followed, as far as the layer has kept it; what is missing is told. A text that
+        is no position counts as one that was never reached. A second join of the same room changes nothing.
+
+        Raises:
+            TooManyRooms, RoomFull, PolicyError: As `check`.
             ConnectionClosed: The connection ended before it was a member.
             LayerError: The layer cannot deliver the room.
         """
+        arriving = (connection, name)
+        while (earlier := self._arriving.get(arriving)) is not None:
+            await asyncio.wait([earlier])
         room = self.rooms.get(name)
         if room is None:
-            room = self.rooms[name] = Room(name)
+            room = self.rooms[name] = Room(name, self._policies.of(name))
             self._attaching[name] = asyncio.Task(self._attach(room), loop=asyncio.get_running_loop())
         room.joining += 1
+        self._arriving[arriving] = asyncio.get_running_loop().create_future()
+        recovered = False
         try:
             if (attaching := self._attaching.get(name)) is not None:
                 await asyncio.shield(attaching)
-            self._add(connection, room)
+            if since is not None and name not in connection.memberships:
+                recovered = await self._replays.run(connection, room, _position(since))
+            self._add(connection, room, recovered=recovered)
         finally:
+            self._arriving.pop(arriving).set_result(None)
             room.joining -= 1
             self._drop_if_deserted(room)
-        return room.top
+        return Joined(room.top, recovered)
 
     def leave(self, connection: Connection, room: str) -> None:
         """End a membership; what was pushed before is still written. No member, no effect."""
@@ -101,20 +143,20 @@ class Memberships:
 
     def forget(self) -> None:
         """Know that the event loop has died, so that nothing that it left behind touches the layer any more."""
+        self._arriving.clear()
         self._attaching.clear()
         self.rooms.clear()
 
-    def _add(self, connection: Connection, room: Room[Connection]) -> None:
+    def _add(self, connection: Connection, room: Room[Connection], *, recovered: bool) -> None:
         if not connection.is_open:
             raise ConnectionClosed(connection.code)
         if room.name in connection.memberships:
             return
-        if len(connection.memberships) >= self._limits.max_rooms_per_connection:
-            raise TooManyRooms(self._limits.max_rooms_per_connection)
+        self.check(connection, room.name)
         branch = room.branch(connection.kind)
         room.add(connection, branch, connection.writer_for(branch))
         connection.memberships[room.name] = branch
-        joined = connection.kind.joined(room.name, room.top, recovered=False)
+        joined = connection.kind.joined(room.name, room.top, recovered=recovered)
         if joined is not None:
             connection.send_frame(joined)
 
@@ -128,7 +170,7 @@ class Memberships:
             raise
         self._attaching.pop(room.name, None)
         if not room.top.epoch:
-            room.top = top
+            room.order.top = top
         self._drop_if_deserted(room)
 
     def _leave(self, connection: Connection, name: RoomName) -> list[Entry]:
@@ -145,3 +187,12 @@ class Memberships:
     def _drop(self, room: Room[Connection]) -> None:
         del self.rooms[room.name]
         self._layer.detach(room.name)
+
+
+def _position(since: Position | str) -> Position | None:
+    if isinstance(since, Position):
+        return since
+    try:
+        return Position.parse(since)
+    except PositionError:
+        return None

@@ -27,7 +27,7 @@ _DRAIN_BYTES = 64 * 1024  # joined at most when an outbox is written out; asynci
 class Outlet:
     """The half of a connection that writes."""
 
-    __slots__ = ("_full", "_kind", "_outbox", "_room_to_write", "_wire")
+    __slots__ = ("_flows", "_full", "_kind", "_outbox", "_room_to_write", "_wire")
 
     _wire: Wire
 
@@ -36,6 +36,7 @@ class Outlet:
         self._outbox: Outbox | None = None
         self._full = False
         self._room_to_write: asyncio.Future[None] | None = None
+        self._flows: asyncio.Future[None] | None = None
 
     @abstractmethod
     def _new_outbox(self) -> Outbox | None:
@@ -50,7 +51,7 @@ class Outlet:
         """Know that the rooms must call another writer: an outbox has come or gone."""
 
     @abstractmethod
-    def _overflowed(self) -> None:
+    def _overflowed(self, entry: Entry) -> None:
         """Know that the outbox could not take an entry."""
 
     @abstractmethod
@@ -65,6 +66,14 @@ class Outlet:
             self._room_to_write = asyncio.get_running_loop().create_future()
         # Shielded, because several may wait, and one that is cancelled must not cancel it for the others.
         return asyncio.shield(self._room_to_write)
+
+    def flows(self) -> asyncio.Future[None] | None:
+        """Return what is done once nothing waits for the transport any more, or None when nothing does now."""
+        if self._outbox is None:
+            return None
+        if self._flows is None:
+            self._flows = asyncio.get_running_loop().create_future()
+        return asyncio.shield(self._flows)
 
     @property
     def unsent(self) -> int:
@@ -111,7 +120,7 @@ class Outlet:
         assert outbox is not None  # without one the wire itself is written to
         for entry in entries:
             if not outbox.offer(entry):
-                self._overflowed()
+                self._overflowed(entry)
                 return
 
     def paused(self) -> None:
@@ -141,3 +150,6 @@ class Outlet:
         if self._room_to_write is not None:
             self._room_to_write.set_result(None)
             self._room_to_write = None
+        if self._flows is not None and self._outbox is None:
+            self._flows.set_result(None)
+            self._flows = None

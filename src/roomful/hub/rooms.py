@@ -10,15 +10,21 @@ the flush gives it the rest.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
+from ..core.envelope import Envelope
 from ..core.names import RoomName
-from ..core.ports import FrameKind
-from ..core.positions import Position
+from ..core.policies import RoomPolicy
+from ..core.ports import Frame, FrameKind
+from ..core.positions import Gap, Position
 from .outbox import Entry
+from .sequencer import Sequencer
 
 __all__ = ("Branch", "Room", "Writer")
+
+logger: logging.Logger = logging.getLogger("roomful.hub")
 
 M = TypeVar("M")
 Writer = Callable[[object], None]
@@ -130,21 +136,28 @@ class Branch(Generic[M]):
 
 
 class Room(Generic[M]):
-    """A named set of members, with the position of the last event that was delivered to it.
+    """A named set of members, with the order in which events are delivered to it.
 
     Attributes:
-        top: The position of the last event delivered, or the one at which the layer was attached.
-        joining: How many joins wait for the layer.
+        policy: What it keeps, and what happens to its slow members.
+        order: Its order.
+        joining: How many joins wait for the layer, or for what they missed.
     """
 
-    __slots__ = ("branches", "joining", "members", "name", "top")
+    __slots__ = ("branches", "joining", "members", "name", "order", "policy")
 
-    def __init__(self, name: RoomName) -> None:
+    def __init__(self, name: RoomName, policy: RoomPolicy) -> None:
         self.name: RoomName = name
-        self.top: Position = Position("", 0)
+        self.policy: RoomPolicy = policy
+        self.order: Sequencer = Sequencer()
         self.branches: dict[FrameKind, Branch[M]] = {}
         self.members: dict[M, Branch[M]] = {}
         self.joining: int = 0
+
+    @property
+    def top(self) -> Position:
+        """The position of the last event delivered, or the one at which the layer was attached."""
+        return self.order.top
 
     @property
     def is_deserted(self) -> bool:
@@ -158,10 +171,48 @@ class Room(Generic[M]):
             branch = self.branches[kind] = Branch(kind)
         return branch
 
+    def entry(self, kind: FrameKind, at: Position, envelope: Envelope | None) -> Entry | None:
+        """Return what members of a kind get for an event: its frame, or a notice where it cannot be read.
+
+        None stands for members that cannot be told.
+        """
+        frame: Frame | None = None
+        if envelope is not None:
+            try:
+                frame = kind.encode(self.name, at, envelope)
+            except ValueError:
+                logger.exception("room %r: event %s cannot be encoded", self.name, at)
+            else:
+                key = envelope.conflate_key if self.policy.on_slow == "conflate" else ""
+                return Entry(frame, self.name, at, key, self.policy.skips)
+        frame = kind.gap(self.name, Gap("unreadable", at.epoch, ((at.offset, at.offset),)))
+        return None if frame is None else Entry(frame, self.name)
+
     def add(self, member: M, branch: Branch[M], writer: Writer) -> None:
         """Add a member, in O(1)."""
         branch.add(member, writer)
         self.members[member] = branch
+
+    def append(self, at: Position, envelope: Envelope | None) -> list[M]:
+        """Add an event to the batch of every branch; return the members who cannot be told that it is unreadable."""
+        untold: list[M] = []
+        for branch in self.branches.values():
+            entry = self.entry(branch.kind, at, envelope)
+            if entry is None:
+                untold.extend(branch.writers)
+            else:
+                branch.append(entry)
+        return untold
+
+    def append_gap(self, gap: Gap) -> list[M]:
+        """Add a notice to the batch of every branch; return the members who cannot be told."""
+        untold: list[M] = []
+        for branch in self.branches.values():
+            if (frame := branch.kind.gap(self.name, gap)) is None:
+                untold.extend(branch.writers)
+            else:
+                branch.append(Entry(frame, self.name))
+        return untold
 
     def remove(self, member: M) -> Sequence[Entry]:
         """Remove a member, in O(1); return what it is still owed."""

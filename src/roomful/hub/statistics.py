@@ -5,9 +5,13 @@ It is a copy; nothing in it changes later.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from dataclasses import dataclass, field
+from typing import Final
 
 __all__ = ("Counters", "Statistics")
+
+_MAX_ROOMS: Final = 1000  # whose slow members are counted one by one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +29,9 @@ class Statistics:
         deliveries: Events written or queued, one for each member that got one.
         flushes: Batches written.
         let_go: Members let go, by reason: `slow`, `stale`, `stuck`, `broken`, `gap`.
+        slow: How often a room's policy was applied to a slow member, by room and policy: members let go, events
+            skipped. Of the rooms the last thousand to which it happened; what happened in others stands under the empty name.
+        gaps: Notices that went to all members of a room, because the layer had lost events.
         stuck_handlers: Handlers that were cancelled and have not ended in time.
         unhandled: Messages that were received and dropped because their connection had ended and its handler did not
             finish in time.
@@ -41,6 +48,8 @@ class Statistics:
     deliveries: int
     flushes: int
     let_go: dict[str, int]
+    slow: dict[str, dict[str, int]]
+    gaps: int
     stuck_handlers: int
     unhandled: int
     handler_threads: int = 0
@@ -55,4 +64,22 @@ class Counters:
     flushes: int = 0
     stuck_handlers: int = 0
     unhandled: int = 0
+    gaps: int = 0
     let_go: dict[str, int] = field(default_factory=dict)
+    slow: OrderedDict[str, dict[str, int]] = field(default_factory=OrderedDict)
+
+    def count_slow(self, room: str, policy: str) -> None:
+        """Count that a room's policy was applied to a slow member."""
+        counts = self.slow.setdefault(room, {})
+        counts[policy] = counts.get(policy, 0) + 1
+        if room:
+            self.slow.move_to_end(room)
+        while len(self.slow) > _MAX_ROOMS + 1:
+            oldest = next(name for name in self.slow if name)
+            others = self.slow.setdefault("", {})
+            for name, count in self.slow.pop(oldest).items():
+                others[name] = others.get(name, 0) + count
+
+    def slow_of(self, room: str) -> int:
+        """Return how often any policy was applied in a room."""
+        return sum(self.slow.get(room, {}).values())

@@ -1,18 +1,22 @@
-"""The memory layer: numbers events and delivers them in one process.
+"""The memory layer: numbers events, keeps their history and delivers them, in one process.
 
-It keeps no history, and it reaches no other process: a hub that runs in several needs another layer.
+It reaches no other process: a hub that runs in several needs another layer.
 """
 
 from __future__ import annotations
 
 import asyncio
+import heapq
+import math
 import secrets
 import time
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable
+from itertools import islice
 
 from ..core.errors import LayerError
 from ..core.names import RoomName
+from ..core.policies import Retention
 from ..core.ports import Deliver, Page, ProducerSeq, Receipt, Suspect
 from ..core.positions import Position
 
@@ -21,17 +25,68 @@ __all__ = ("MemoryLayer",)
 _MAX_PRODUCERS = 16  # of one room; in one process there is one, unless a hub was bound to another loop
 
 
-class _Room:
-    """What is known of one room: its order, and which pushes have taken effect."""
+class _History:
+    """The events of one room that are kept; their offsets have no holes."""
 
-    __slots__ = ("epoch", "is_attached", "keys", "offset", "producers")
+    __slots__ = ("_entries", "_first", "_size")
+
+    def __init__(self, first: int) -> None:
+        self._entries: deque[tuple[float, bytes]] = deque()
+        self._first = first
+        self._size = 0
+
+    def append(self, payload: bytes, keep: Retention, now: float) -> None:
+        """Keep one event more, and drop what exceeds `keep`."""
+        self._entries.append((now + keep.ttl_s, payload))
+        self._size += len(payload)
+        while len(self._entries) > keep.events or self._size > keep.max_bytes:
+            self._drop()
+        self.expire(now)
+
+    def expire(self, now: float) -> None:
+        """Drop what is too old."""
+        while self._entries and self._entries[0][0] <= now:
+            self._drop()
+
+    def end(self) -> float:
+        """Return when the last event is too old."""
+        return self._entries[-1][0] if self._entries else 0.0
+
+    def after(self, epoch: str, offset: int, limit: int) -> tuple[tuple[Position, bytes], ...]:
+        """Return the oldest events that follow `offset`."""
+        start = max(offset + 1 - self._first, 0)
+        first = self._first + start
+        return tuple(
+            (Position(epoch, first + i), payload)
+            for i, (_, payload) in enumerate(islice(self._entries, start, start + limit))
+        )
+
+    def _drop(self) -> None:
+        self._size -= len(self._entries.popleft()[1])
+        self._first += 1
+
+
+class _Room:
+    """What is known of one room: its order, its past, and which pushes have taken effect."""
+
+    __slots__ = ("epoch", "history", "is_attached", "keys", "offset", "producers")
 
     def __init__(self, epoch: str) -> None:
         self.epoch = epoch
         self.offset = 0
         self.is_attached = False
+        self.history: _History | None = None
         self.producers: OrderedDict[str, tuple[int, int]] = OrderedDict()
         self.keys: OrderedDict[str, tuple[float, int]] | None = None
+
+    def keep(self, payload: bytes, keep: Retention | None, now: float) -> None:
+        """Keep the event that was numbered last, or forget the past: a history has no holes."""
+        if keep is None:
+            self.history = None
+            return
+        if self.history is None:
+            self.history = _History(self.offset)
+        self.history.append(payload, keep, now)
 
 
 class MemoryLayer:
@@ -41,9 +96,9 @@ class MemoryLayer:
     Once: a sequence takes effect once; a repeated key does so for `key_ttl_s`, as long as the room is remembered.
 
     Args:
-        idle_room_s: Seconds for which a room without members keeps its numbering. A room that comes back later begins
-            a new epoch.
-        max_idle_rooms: Rooms without members that are remembered at most; the oldest are forgotten first.
+        idle_room_s: Seconds for which a room without members keeps its numbering, and longer while it has a history.
+            A room that comes back later begins a new epoch.
+        max_idle_rooms: Rooms without members that are remembered at most; those that would be forgotten next go first.
         key_ttl_s: Seconds for which an idempotency key is remembered.
         max_keys_per_room: Keys of one room that are remembered at most; the oldest are forgotten first.
         clock: A monotonic time in seconds.
@@ -68,7 +123,10 @@ class MemoryLayer:
         self._token = secrets.token_urlsafe(6)
         self._epochs = 0
         self._rooms: dict[RoomName, _Room] = {}
-        self._idle: OrderedDict[RoomName, float] = OrderedDict()
+        # When each idle room is forgotten, and a heap of when to look at one again: each stands there at most once.
+        self._idle: dict[RoomName, float] = {}
+        self._looks: list[tuple[float, RoomName]] = []
+        self._looked_at: set[RoomName] = set()
         self._deliver: Deliver | None = None
 
     def __repr__(self) -> str:
@@ -79,7 +137,7 @@ class MemoryLayer:
         del suspect
         for name, room in self._rooms.items():
             room.is_attached = False
-            self._idle[name] = self._clock() + self._idle_room_s
+            self._rest(name, room)
         self._deliver = deliver
 
     async def stop(self) -> None:
@@ -87,24 +145,33 @@ class MemoryLayer:
         self._deliver = None
         self._rooms.clear()
         self._idle.clear()
+        self._looks.clear()
+        self._looked_at.clear()
 
     def publish(
-        self, room: RoomName, payload: bytes, *, seq: ProducerSeq, key: str | None = None
+        self,
+        room: RoomName,
+        payload: bytes,
+        *,
+        seq: ProducerSeq,
+        key: str | None = None,
+        keep: Retention | None = None,
     ) -> asyncio.Future[Receipt]:
         """Number an event and deliver it before this returns."""
         if self._deliver is None:
             raise LayerError("memory layer is not started")
         self._sweep()
         state = self._room(room)
-        if room in self._idle:
-            self._idle[room] = self._clock() + self._idle_room_s
-            self._idle.move_to_end(room)
         receipt: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
         earlier = self._earlier(state, seq, key)
         if earlier is not None:
             receipt.set_result(Receipt(Position(state.epoch, earlier), duplicate=True))
             return receipt
         state.offset += 1
+        if keep is not None or state.history is not None:
+            state.keep(payload, keep, self._clock())
+        if not state.is_attached:
+            self._rest(room, state)
         state.producers[seq.producer] = (seq.number, state.offset)
         if len(state.producers) > _MAX_PRODUCERS:
             state.producers.popitem(last=False)
@@ -129,34 +196,56 @@ class MemoryLayer:
         state = self._rooms.get(room)
         if state is not None and state.is_attached:
             state.is_attached = False
-            self._idle[room] = self._clock() + self._idle_room_s
+            self._rest(room, state)
             self._sweep()
 
     async def history(self, room: RoomName, after: Position, limit: int) -> Page:
-        """Return no events: none are kept. The page is complete where nothing has followed `after`."""
-        del limit
+        """Return kept events that follow `after`, the oldest first."""
+        self._sweep()
         state = self._rooms.get(room)
         top = Position("", 0) if state is None else Position(state.epoch, state.offset)
-        return Page(entries=(), complete=after == top, top=top)
+        if state is None or after.epoch != top.epoch or after.offset >= top.offset:
+            return Page(entries=(), complete=after == top, top=top)
+        entries: tuple[tuple[Position, bytes], ...] = ()
+        if state.history is not None:
+            state.history.expire(self._clock())
+            entries = state.history.after(state.epoch, after.offset, limit)
+        complete = bool(entries) and entries[0][0].offset == after.offset + 1
+        return Page(entries, complete, top)
 
     def _room(self, name: RoomName) -> _Room:
         state = self._rooms.get(name)
         if state is None:
             self._epochs += 1
             state = self._rooms[name] = _Room(f"{self._token}{self._epochs:x}")
-            self._idle[name] = self._clock() + self._idle_room_s
+            self._rest(name, state)
         return state
 
+    def _rest(self, name: RoomName, room: _Room) -> None:
+        """Forget a room later that nobody is attached to."""
+        end = self._clock() + self._idle_room_s
+        if room.history is not None:
+            end = max(end, room.history.end())
+        self._idle[name] = end
+        self._look_at(name, end)
+
+    def _look_at(self, name: RoomName, when: float) -> None:
+        if name not in self._looked_at:
+            self._looked_at.add(name)
+            heapq.heappush(self._looks, (when, name))
+
     def _sweep(self) -> None:
-        # The oldest stand first, so that each room is looked at once in its life, and one more at each call.
-        if not self._idle:
+        if not self._looks:
             return
         now = self._clock()
-        while self._idle:
-            name = next(iter(self._idle))
-            if self._idle[name] > now and len(self._idle) <= self._max_idle_rooms:
-                break
-            del self._idle[name], self._rooms[name]
+        while self._looks and (self._looks[0][0] <= now or len(self._idle) > self._max_idle_rooms):
+            when, name = heapq.heappop(self._looks)
+            self._looked_at.remove(name)
+            end = self._idle.get(name, -math.inf)  # a room that is attached is looked at when it rests again
+            if end > when:
+                self._look_at(name, end)
+            elif end == when:
+                del self._idle[name], self._rooms[name]
 
     @staticmethod
     def _earlier_of_producer(state: _Room, seq: ProducerSeq) -> int | None:

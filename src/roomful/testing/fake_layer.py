@@ -13,6 +13,7 @@ from functools import partial
 
 from ..core.errors import LayerError
 from ..core.names import RoomName
+from ..core.policies import Retention
 from ..core.ports import Deliver, Page, ProducerSeq, Receipt, Suspect
 from ..core.positions import Position
 
@@ -27,6 +28,7 @@ class Published:
     payload: bytes
     seq: ProducerSeq
     key: str | None
+    keep: Retention | None
 
 
 @dataclass(slots=True)
@@ -105,6 +107,10 @@ class FakeLayer:
         for deliver in held:
             deliver()
 
+    def drop_delivery(self) -> None:
+        """Forget what was held, and hold no longer: as when a subscription breaks."""
+        self._held = None
+
     def suspect(self, room: str) -> None:
         """Say that events of a room may have been missed."""
         if self._calls is None:
@@ -131,7 +137,13 @@ class FakeLayer:
         self._attached.clear()
 
     def publish(
-        self, room: RoomName, payload: bytes, *, seq: ProducerSeq, key: str | None = None
+        self,
+        room: RoomName,
+        payload: bytes,
+        *,
+        seq: ProducerSeq,
+        key: str | None = None,
+        keep: Retention | None = None,
     ) -> asyncio.Future[Receipt]:
         """Number an event and deliver it, unless the script says otherwise.
 
@@ -140,7 +152,7 @@ class FakeLayer:
         """
         if self._calls is None:
             raise LayerError("fake layer is not started")
-        self.published.append(Published(room, payload, seq, key))
+        self.published.append(Published(room, payload, seq, key, keep))
         answer: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
         if not self._publish_failures:
             answer.set_result(self._take(room, payload, seq, key))
@@ -164,15 +176,17 @@ class FakeLayer:
         self._attached.pop(room, None)
 
     async def history(self, room: RoomName, after: Position, limit: int) -> Page:
-        """Return what followed `after`, or what there is if that was of another epoch."""
+        """Return what followed `after`, whether it was to be kept or not."""
         log = self._log(room)
-        is_known = after.epoch == log.epoch and after.offset <= log.top.offset
-        first = after.offset if is_known else 0
+        if after.epoch != log.epoch or after.offset > log.top.offset:
+            return Page((), complete=False, top=log.top)
         entries = [
-            (Position(log.epoch, first + number), payload)
-            for number, payload in enumerate(log.payloads[first : first + limit], 1)
+            (Position(log.epoch, number), payload)
+            for number, payload in enumerate(
+                log.payloads[after.offset : after.offset + limit], after.offset + 1
+            )
         ]
-        return Page(tuple(entries), complete=is_known, top=log.top)
+        return Page(tuple(entries), complete=True, top=log.top)
 
     def _log(self, room: RoomName) -> _Log:
         if room not in self._logs:

@@ -18,7 +18,7 @@ from ..core.errors import InvalidMessage
 from ..core.events import RESERVED_PREFIX, Event
 from ..core.names import RoomName
 from ..core.ports import Inbound, Message, MessageId
-from ..core.positions import Position
+from ..core.positions import Gap, Position
 from . import json
 from .bodies import join_binary, pack, split_binary
 
@@ -93,6 +93,17 @@ class EventsCodec:
         return (
             Message(True, b'{"type":"roomful.joined",' + _where(room, at) + b',"recovered":' + flag + b"}"),
         )
+
+    def gap(self, room: RoomName, gap: Gap) -> Sequence[Message]:
+        """Return the message that tells a member what it will not get."""
+        told = {
+            "type": "roomful.gap",
+            "room": room,
+            "epoch": gap.epoch,
+            "ranges": gap.ranges,
+            "reason": gap.reason,
+        }
+        return (Message(True, json.encode(told)),)
 
     def direct(self, message: Event | str | bytes) -> Sequence[Message]:
         """Return the message of a direct send."""

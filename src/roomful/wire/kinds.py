@@ -13,7 +13,7 @@ from ..core.envelope import Envelope
 from ..core.events import Event
 from ..core.names import RoomName
 from ..core.ports import Frame, Framing, Message, MessageId
-from ..core.positions import Position
+from ..core.positions import Gap, Position
 
 __all__ = ("Kind",)
 
@@ -24,6 +24,7 @@ class Outgoing(Protocol):
     def encode(self, room: RoomName, at: Position, envelope: Envelope) -> Sequence[Message]: ...
     def position(self, room: RoomName, at: Position) -> Sequence[Message]: ...
     def joined(self, room: RoomName, at: Position, *, recovered: bool) -> Sequence[Message]: ...
+    def gap(self, room: RoomName, gap: Gap) -> Sequence[Message]: ...
     def direct(self, message: Event | str | bytes) -> Sequence[Message]: ...
     def reply(self, reply_to: MessageId, value: object) -> Sequence[Message]: ...
     def error(self, code: str, message: str, *, reply_to: MessageId | None) -> Sequence[Message]: ...
@@ -48,6 +49,11 @@ class Kind:
     def joined(self, room: RoomName, at: Position, *, recovered: bool) -> Frame | None:
         """Return the frame that tells a member where it stands, or None where positions are not sent."""
         messages = self.codec.joined(room, at, recovered=recovered)
+        return self.framing.frame(messages) if messages else None
+
+    def gap(self, room: RoomName, gap: Gap) -> Frame | None:
+        """Return the frame of a gap notice, or None where positions are not sent."""
+        messages = self.codec.gap(room, gap)
         return self.framing.frame(messages) if messages else None
 
     def direct(self, message: Event | str | bytes) -> Frame:

@@ -11,7 +11,7 @@ from ..core.envelope import Envelope, Form
 from ..core.events import Event
 from ..core.names import RoomName
 from ..core.ports import Message
-from ..core.positions import Position
+from ..core.positions import Gap, Position
 from .bodies import pack, split_binary
 from .events import EventsCodec
 
@@ -47,4 +47,9 @@ class RawCodec(EventsCodec):
     def joined(self, room: RoomName, at: Position, *, recovered: bool) -> Sequence[Message]:
         """Return no message."""
         del room, at, recovered
+        return ()
+
+    def gap(self, room: RoomName, gap: Gap) -> Sequence[Message]:
+        """Return no message."""
+        del room, gap
         return ()

@@ -1,0 +1,213 @@
+"""Delivery: what is pushed goes to the layer, and what the layer delivers goes to the members of its room.
+
+One path for every push: `push` → `Layer.publish` → `deliver` → encode once per kind → pending → flush. What the layer
+suspects is read from its history before anything newer is passed on. It never awaits a socket.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Collection
+from functools import partial
+from typing import TYPE_CHECKING
+
+from ..core.close_codes import CloseCode
+from ..core.envelope import Envelope, Form
+from ..core.errors import LayerError, PolicyError
+from ..core.names import ConnectionId, RoomName
+from ..core.ports import ProducerSeq, Receipt
+from .outbox import Entry
+
+if TYPE_CHECKING:
+    from ..core.events import Event
+    from ..core.ports import Codec, Layer
+    from ..core.positions import Gap, Position
+    from .connection import Connection
+    from .flusher import Flusher
+    from .memberships import Memberships
+    from .rooms import Room
+    from .statistics import Counters
+
+__all__ = ("Delivery", "read_envelope")
+
+logger: logging.Logger = logging.getLogger("roomful.hub")
+
+_PAGE = 256  # events of the history that are read at once, for a whole room
+_RETRY_S = 0.5  # after the history could not be read
+
+
+def read_envelope(name: RoomName, at: Position, payload: bytes) -> Envelope | None:
+    """Return what a layer has carried, or None when nobody here can read it."""
+    try:
+        return Envelope.unpack(payload)
+    except LayerError:
+        logger.exception("room %r: event %s cannot be read", name, at)
+        return None
+
+
+class Delivery:
+    """The way of an event through one hub, on one event loop.
+
+    Args:
+        producer: What this hub calls itself in the sequences of its pushes.
+        layer: Carries and numbers events.
+        codec: Encodes what is pushed.
+        memberships: The rooms and their members.
+        flusher: Writes what is pending.
+        counters: Where pushes and deliveries are counted.
+        find: Returns a connection by its id.
+        paused: The connections whose transport is full; owned by the engine.
+    """
+
+    def __init__(
+        self,
+        producer: str,
+        layer: Layer,
+        codec: Codec,
+        *,
+        memberships: Memberships,
+        flusher: Flusher[Connection],
+        counters: Counters,
+        find: Callable[[ConnectionId], Connection | None],
+        paused: Collection[Connection],
+    ) -> None:
+        self._producer = producer
+        self._layer = layer
+        self._codec = codec
+        self._memberships = memberships
+        self._flusher = flusher
+        self._counters = counters
+        self._find = find
+        self._paused = paused
+        self._reading: dict[Room[Connection], asyncio.Task[None]] = {}
+
+    # ── Out of this process ──
+
+    def publish(
+        self,
+        room: str,
+        message: Event | str | bytes,
+        *,
+        exclude: ConnectionId | None,
+        key: str | None,
+        conflate: str,
+    ) -> asyncio.Future[Receipt]:
+        """Hand a push to the layer."""
+        name = self._memberships.name_of(room)
+        policy = self._memberships.policy_of(name)
+        form, body = self._codec.pack(message)
+        if policy.skips and form in (Form.TEXT, Form.BYTES):
+            raise PolicyError(
+                f"room {name!r} may skip events ({policy.on_slow}), and a message of the application's own cannot say "
+                "which; push an Event"
+            )
+        self._counters.pushes += 1
+        seq = ProducerSeq(self._producer, self._counters.pushes)
+        payload = Envelope(form, body, exclude, conflate).pack()
+        return self._layer.publish(name, payload, seq=seq, key=key, keep=policy.retention)
+
+    async def room_to_write(self, room: str, timeout_s: float) -> None:
+        """Wait until no member's outbox is crowded, or for `timeout_s`."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                while waits := self._crowded(RoomName(room)):
+                    await asyncio.wait(waits)
+        except TimeoutError:
+            return
+
+    def _crowded(self, name: RoomName) -> list[asyncio.Future[None]]:
+        room = self._memberships.rooms.get(name)
+        if room is None:
+            return []
+        found = [member.room_to_write() for member in self._paused if member in room.members]
+        return [crowded for crowded in found if crowded is not None]
+
+    def flush(self, name: RoomName) -> None:
+        """Write what is pending in a room."""
+        if (room := self._memberships.rooms.get(name)) is not None:
+            self._flusher.flush(list(room.branches.values()))
+
+    # ── Into this process ──
+
+    def deliver(self, name: RoomName, at: Position, payload: bytes) -> None:
+        """Take the next event of a room; see `core.ports.Deliver`."""
+        if self._flusher.flushing:
+            self._flusher.after_flush(partial(self.deliver, name, at, payload))
+            return
+        room = self._memberships.rooms.get(name)
+        if room is None:
+            return
+        if room.order.deliver(at, payload):
+            self._pass_on(room, at, payload)
+        elif room.order.is_behind:
+            self._read_on(room)
+
+    def suspect(self, name: RoomName) -> None:
+        """Take the news that events of a room may have been missed; see `core.ports.Suspect`."""
+        if (room := self._memberships.rooms.get(name)) is not None:
+            room.order.suspect()
+            self._read_on(room)
+
+    def stop(self) -> None:
+        """Read nothing more."""
+        for task in self._reading.values():
+            task.cancel()
+
+    def _pass_on(self, room: Room[Connection], at: Position, payload: bytes) -> None:
+        envelope = read_envelope(room.name, at, payload)
+        # Every branch has the event before anything is written: what a write entails may push again, behind this.
+        untold = room.append(at, envelope)
+        self._counters.deliveries += len(room.members)
+        if envelope is not None and envelope.exclude is not None:
+            self._exclude(envelope.exclude, room, at)
+        self._flusher.appended(list(room.branches.values()))
+        self._let_go(untold)
+
+    def _exclude(self, connection_id: ConnectionId, room: Room[Connection], at: Position) -> None:
+        # Of the event that was appended last the member gets the position, behind what it is owed before it.
+        connection = self._find(connection_id)
+        branch = None if connection is None else room.members.get(connection)
+        if connection is None or branch is None or branch.pending[-1].at != at:
+            return
+        self._counters.deliveries -= 1
+        owed = list(branch.catch_up(connection)[:-1])
+        if (alone := branch.kind.position(room.name, at)) is not None:
+            owed.append(Entry(alone, room.name, at, "", room.policy.skips))
+        connection.send_entries(owed)
+
+    def _tell(self, room: Room[Connection], gap: Gap) -> None:
+        logger.warning(
+            "room %r: members are told of a gap (%s) in epoch %s", room.name, gap.reason, gap.epoch
+        )
+        self._counters.gaps += 1
+        untold = room.append_gap(gap)
+        self._flusher.appended(list(room.branches.values()))
+        self._let_go(untold)
+
+    @staticmethod
+    def _let_go(untold: list[Connection]) -> None:
+        for connection in untold:
+            connection.let_go(CloseCode.GAP, "events may be missing; reconnect and resume", "gap")
+
+    def _read_on(self, room: Room[Connection]) -> None:
+        if room not in self._reading:
+            self._reading[room] = asyncio.Task(self._read(room), loop=asyncio.get_running_loop())
+
+    async def _read(self, room: Room[Connection]) -> None:
+        try:
+            while room.order.is_behind and self._memberships.rooms.get(room.name) is room:
+                try:
+                    page = await self._layer.history(room.name, room.top, _PAGE)
+                except LayerError as error:
+                    logger.warning("room %r: history cannot be read: %s", room.name, error)
+                    await asyncio.sleep(_RETRY_S)
+                    continue
+                gap, events = room.order.read(page)
+                if gap is not None:
+                    self._tell(room, gap)
+                for at, payload in events:
+                    self._pass_on(room, at, payload)
+                await asyncio.sleep(0)
+        finally:
+            del self._reading[room]
