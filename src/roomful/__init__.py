@@ -3,19 +3,26 @@
 Every message arrives in order, once, or the receiver is told exactly what it missed.
 """
 
+from typing import TYPE_CHECKING
+
+from . import auth as _auth
 from ._version import __version__
 from .assembly import Hub
+from .auth import Admission, Origins, Permissions, Tickets
 from .consumers import on
+from .core.access import Principal
 from .core.close_codes import CloseCode
 from .core.errors import (
     ConnectionClosed,
     ConsumerError,
     EventTypeError,
+    Forbidden,
     HubClosed,
     InvalidMessage,
     InvalidState,
     LayerError,
     LimitError,
+    NotAuthenticated,
     NotEncodable,
     NotShared,
     PolicyError,
@@ -38,7 +45,11 @@ from .core.positions import Position
 from .endpoint import Consumer
 from .hub import Statistics
 
+if TYPE_CHECKING:
+    from .auth import Jwks, JwtAuth
+
 __all__ = (
+    "Admission",
     "CloseCode",
     "ConnectionClosed",
     "ConnectionId",
@@ -46,19 +57,26 @@ __all__ = (
     "ConsumerError",
     "Event",
     "EventTypeError",
+    "Forbidden",
     "Hub",
     "HubClosed",
     "InvalidMessage",
     "InvalidState",
     "Joined",
+    "Jwks",
+    "JwtAuth",
     "LayerError",
     "LimitError",
     "Limits",
+    "NotAuthenticated",
     "NotEncodable",
     "NotShared",
+    "Origins",
+    "Permissions",
     "PolicyError",
     "Position",
     "PositionError",
+    "Principal",
     "Receipt",
     "Refuse",
     "ReplyError",
@@ -68,9 +86,17 @@ __all__ = (
     "RoomPolicy",
     "RoomfulError",
     "Statistics",
+    "Tickets",
     "TooManyRooms",
     "UnknownConnection",
     "WrongLoop",
     "__version__",
     "on",
 )
+
+
+def __getattr__(name: str) -> object:
+    # What needs an optional package is loaded when it is used.
+    if name in ("Jwks", "JwtAuth"):
+        return getattr(_auth, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from .consumers import Scope
 from .core.errors import RoomfulError
+from .core.refusal import refusal_response, respond
 from .endpoint import Receive, Send
-from .endpoint.refusal import refusal_response, respond
 
 if TYPE_CHECKING:
     from .assembly import Hub

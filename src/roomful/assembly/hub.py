@@ -9,14 +9,19 @@ import asyncio
 import concurrent.futures
 import dataclasses
 import os
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Self
 
+from ..auth.admission import Admission
+from ..auth.gate import Gate
+from ..auth.origins import Origins
 from ..consumers import Threads
-from ..core.close_codes import CloseCode
-from ..core.errors import InvalidState, NotShared
+from ..core.access import Authenticator, Permissions, Principal, Stateful
+from ..core.capabilities import KeyedState
+from ..core.close_codes import CloseCode, check_close
+from ..core.errors import InvalidState, LayerError, NotShared
 from ..core.events import Event
 from ..core.limits import Limits
 from ..core.names import ConnectionId
@@ -42,6 +47,12 @@ class Hub:
         rooms: Policies of rooms by pattern, in which `*` stands for any characters; the first that matches a room's
             name holds. Other rooms keep no history, and let slow members go.
         limits: The bounds of each connection.
+        auth: Who finds out who connects, such as `JwtAuth` or `Tickets`; several are asked in their order. Without,
+            everybody may enter.
+        origins: Pages of other hosts that may open a socket, such as `https://app.example.com` or
+            `https://*.example.com`; or `Origins`. Pages of the own host always may, and clients that are no browsers.
+        permissions: What a client may ask for in which rooms, such as `Permissions`. Without, everything.
+        admission: How many may come, how fast, and how much they may send.
         fast_path: Whether connections are adopted from an interface server that offers it. Without, middleware that
             wraps `send` and `receive` sees each message.
         shared: Whether its rooms are to reach every worker process. A layer of one process under several workers is
@@ -54,6 +65,10 @@ class Hub:
         *,
         rooms: Mapping[str, RoomPolicy] | None = None,
         limits: Limits | None = None,
+        auth: Authenticator | Sequence[Authenticator] = (),
+        origins: Origins | Iterable[str] = (),
+        permissions: Permissions | None = None,
+        admission: Admission | None = None,
         fast_path: bool = True,
         shared: bool = True,
     ) -> None:
@@ -65,7 +80,18 @@ class Hub:
         self.raw_codec: RawCodec = RawCodec()
         self.threads: Threads = Threads(self.limits.max_handler_threads)
         self.engine: Engine = Engine(layer or MemoryLayer(), self.codec, self.limits, Policies(rooms or {}))
+        authenticators = auth if isinstance(auth, Sequence) else (auth,)
+        self.gate: Gate = Gate(
+            auth=authenticators,
+            origins=origins if isinstance(origins, Origins) else Origins(origins),
+            permissions=permissions,
+            rules=admission,
+        )
         self._shared = shared
+        self._keeps_state = False
+        for one in authenticators:
+            if isinstance(one, Stateful):
+                one.use_state(self._keyed_state(one))
         # `roomful serve` says how many processes it starts, so this is found before any of them is. WEB_CONCURRENCY is
         # uvicorn's and gunicorn's own variable; it may also stand in the environment of a shell, so it counts at start.
         self._check_shared("ROOMFUL_WORKERS")
@@ -91,11 +117,24 @@ class Hub:
         # The first that is set counts: what `roomful serve` says is exact.
         values = [value for name in variables if (value := os.environ.get(name, "")).isdecimal()]
         workers = int(values[0]) if values else 1
+        if workers > 1 and self._keeps_state and not self.engine.layer.shared:
+            raise NotShared(
+                f"tickets of one process are unknown to the other {workers - 1}; name a shared layer for them"
+            )
         if workers > 1 and self._shared and not self.engine.layer.shared:
             raise NotShared(
                 f"{type(self.engine.layer).__name__} reaches one process and the server runs {workers}; "
                 "name a shared layer, or say Hub(shared=False)"
             )
+
+    def _keyed_state(self, user: Stateful) -> KeyedState:
+        layer = self.engine.layer
+        if not isinstance(layer, KeyedState):
+            raise LayerError(
+                f"{type(user).__name__} needs a layer that keeps values for a while; {type(layer).__name__} does not"
+            )
+        self._keeps_state = True
+        return layer
 
     async def close(self) -> None:
         """Close every connection with 1001, wait for their consumers within `Limits.close_timeout_s`, and stop.
@@ -243,15 +282,38 @@ class Hub:
         self.engine.find(connection_id).leave(room)
 
     async def disconnect(
-        self, connection_id: ConnectionId, code: int = CloseCode.NORMAL, reason: str = ""
+        self,
+        connection_id: ConnectionId | None = None,
+        code: int | None = None,
+        reason: str = "",
+        *,
+        principal: Principal | str | None = None,
     ) -> None:
-        """Close one connection, behind all that was written to it.
+        """Close one connection, or all of a principal in this process, behind all that was written to it.
+
+        A principal whose token still holds may come again: see to it that the authenticator refuses it.
+
+        Args:
+            connection_id: Which one.
+            code: 1000 by default, for a principal 4500.
+            reason: At most 123 bytes of UTF-8; the client sees it.
+            principal: Whose connections, instead of one; none is no error.
 
         Raises:
             UnknownConnection: No connection has this id.
             ValueError: The code must not be sent, or the reason is longer than 123 bytes.
+            TypeError: Neither a connection nor a principal is named, or both are.
         """
-        self.engine.disconnect(connection_id, code, reason)
+        if (connection_id is None) == (principal is None):
+            raise TypeError("name either a connection or a principal to disconnect")
+        if connection_id is not None:
+            self.engine.disconnect(connection_id, CloseCode.NORMAL if code is None else code, reason)
+            return
+        code = CloseCode.UNAUTHORISED if code is None else code
+        check_close(code, reason)
+        id_ = principal.id if isinstance(principal, Principal) else principal
+        for resident in self.gate.find(id_ or ""):
+            resident.revoke(code, reason)
 
     def statistics(self) -> Statistics:
         """Return what the hub has done and holds."""

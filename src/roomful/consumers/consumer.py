@@ -8,14 +8,16 @@ from __future__ import annotations
 from collections.abc import Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
+from ..core.access import ANONYMOUS
 from ..core.close_codes import CloseCode
 from ..core.errors import InvalidState
 from .definition import define
 
 if TYPE_CHECKING:
+    from ..core.access import Access, Principal
     from ..core.events import Event
     from ..core.names import ConnectionId, RoomName
-    from ..core.ports import Joined, Link, Pusher
+    from ..core.ports import Addressed, Joined, Link, Pusher, Receipt
     from ..core.positions import Position
 
 __all__ = ("ConsumerBase", "Scope")
@@ -27,13 +29,14 @@ Scope: TypeAlias = MutableMapping[str, Any]
 class ConsumerBase:
     """What every consumer has, without the way to serve it; applications derive from `roomful.Consumer`."""
 
-    __slots__ = ("_hub", "_link", "_scope")
+    __slots__ = ("_access", "_hub", "_link", "_scope")
 
     owns_wire: ClassVar[bool] = False
 
     _link: Link
     _hub: Pusher
     _scope: Scope | None
+    _access: Access | None
 
     def __init_subclass__(cls, *, owns_wire: bool | None = None, **kwargs: object) -> None:
         """Check the class; see `definition.define`."""
@@ -42,11 +45,19 @@ class ConsumerBase:
             cls.owns_wire = owns_wire
         define(cls, provider=ConsumerBase)
 
-    def bind(self, link: Link, hub: Pusher, scope: Scope) -> None:
-        """Give the consumer its connection; called by the endpoint before `connect`."""
+    def bind(self, link: Link, hub: Pusher, scope: Scope, access: Access | None = None) -> None:
+        """Give the consumer its connection; called by the endpoint before `connect`.
+
+        Args:
+            link: The connection.
+            hub: The hub.
+            scope: The handshake's.
+            access: Who is behind the connection and what it may do; None where nobody asks.
+        """
         self._link = link
         self._hub = hub
         self._scope = scope
+        self._access = access
 
     @property
     def connection(self) -> Link:
@@ -66,6 +77,14 @@ class ConsumerBase:
     def hub(self) -> Pusher:
         """The hub."""
         return self._hub
+
+    @property
+    def principal(self) -> Principal:
+        """Who is connected, as the hub's authenticator or middleware found out; anonymous where nobody asked.
+
+        After a `roomful.refresh` it is what the new token says, with the same id.
+        """
+        return ANONYMOUS if self._access is None else self._access.principal
 
     @property
     def rooms(self) -> frozenset[RoomName]:
@@ -111,6 +130,7 @@ class ConsumerBase:
             The position after which every event of the room comes, and whether nothing was missed since the client's.
 
         Raises:
+            Forbidden: The hub's permissions do not let the principal join it.
             RoomNameError: The name is too long or not printable.
             TooManyRooms: The connection is in as many rooms as the limits allow.
             RoomFull: The room has as many members as its policy allows.
@@ -118,11 +138,33 @@ class ConsumerBase:
             ConnectionClosed: The connection ended before it was a member.
             LayerError: The layer cannot deliver the room.
         """
+        if self._access is not None:
+            await self._access.check_join(room)
         return await self._link.join(room, since=since)
 
     async def leave(self, room: str) -> None:
         """Cease to be a member of a room. What was pushed before still comes; not to be a member is no error."""
         self._link.leave(room)
+
+    async def push(
+        self,
+        room: str,
+        message: Event | str | bytes,
+        *,
+        exclude: ConnectionId | Addressed | None = None,
+        key: str | None = None,
+    ) -> Receipt:
+        """Push to a room because the client asked for it: as `hub.push`, which asks nobody, behind the permissions.
+
+        Raises:
+            Forbidden: The hub's permissions do not let the principal push this.
+            RoomNameError: The name is too long or not printable.
+            NotEncodable: The event's data cannot be written as JSON.
+            LayerError: The layer did not take the push, or nobody can know.
+        """
+        if self._access is not None:
+            await self._access.check_push(room, message)
+        return await self._hub.push(room, message, exclude=exclude, key=key)
 
     async def send(self, message: Event | str | bytes) -> None:
         """Send to this connection, behind all that was pushed to its rooms before.

@@ -27,6 +27,7 @@ RESERVED_NAMES: Final = frozenset(
         "join",
         "leave",
         "principal",
+        "push",
         "rooms",
         "scope",
         "send",

@@ -10,7 +10,15 @@ import logging
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Final
 
-from ..core.errors import ConnectionClosed, InvalidMessage, ReplyError, RoomFull, RoomNameError, TooManyRooms
+from ..core.errors import (
+    ConnectionClosed,
+    Forbidden,
+    InvalidMessage,
+    ReplyError,
+    RoomFull,
+    RoomNameError,
+    TooManyRooms,
+)
 from ..core.ports import Inbound, MessageId
 
 if TYPE_CHECKING:
@@ -123,6 +131,8 @@ class Session:
                 code, text = "too_many_rooms", str(error)
             case ReplyError():
                 code, text = error.code, error.message
+            case Forbidden():
+                code, text = "forbidden", error.message
             case ConnectionClosed():
                 # Most often its own, which gets nothing any more; if it was another's, this client gets an answer.
                 logger.debug(

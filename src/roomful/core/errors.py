@@ -11,6 +11,8 @@
     ├── InvalidMessage (ValueError)           a client's message does not fit; becomes an error reply
     ├── ReplyError                            a handler refuses a message; becomes an error reply
     ├── Refuse                                a consumer refuses a connection
+    ├── NotAuthenticated                      a token, a ticket or another credential does not hold
+    ├── Forbidden                             a principal may not do what its client asks for
     ├── InvalidState                          the call does not fit the state
     │   ├── ConnectionClosed                  the connection has ended or is ending
     │   ├── TooManyRooms                      the connection is in as many rooms as it may be
@@ -37,12 +39,14 @@ __all__ = (
     "ConnectionClosed",
     "ConsumerError",
     "EventTypeError",
+    "Forbidden",
     "HubClosed",
     "InvalidMessage",
     "InvalidState",
     "LayerAway",
     "LayerError",
     "LimitError",
+    "NotAuthenticated",
     "NotEncodable",
     "NotShared",
     "PolicyError",
@@ -230,3 +234,31 @@ class Refuse(RoomfulError):
         self.reason = reason
         self.headers: dict[str, str] = dict(headers or {})
         super().__init__(f"{status} {reason}".rstrip())
+
+
+class NotAuthenticated(RoomfulError):
+    """A token, a ticket or another credential does not hold, or there is none.
+
+    Attributes:
+        why: A stable word for programs and the audit log, such as `expired` or `bad_signature`.
+        message: A sentence that the client may see; it does not say how close a guess came.
+    """
+
+    def __init__(self, why: str, message: str = "credential is not valid") -> None:
+        self.why = why
+        self.message = message
+        super().__init__(f"{message} ({why})")
+
+
+class Forbidden(RoomfulError):
+    """A principal may not do what its client asks for. Raised by `join` and `push` of a consumer.
+
+    In `connect` it refuses the connection with 403, in a handler it becomes an error reply with the code `forbidden`.
+
+    Attributes:
+        message: A sentence that the client may see.
+    """
+
+    def __init__(self, message: str = "not allowed") -> None:
+        self.message = message
+        super().__init__(message)

@@ -16,10 +16,11 @@ from typing import Any, Protocol, TypeAlias, cast
 
 from ..assembly import Hub
 from ..consumers import Bind, ConsumerBase, Plan, Scope, Session, bind_plainly
-from ..core.close_codes import MAX_REASON_BYTES
+from ..core.access import SCOPE_PRINCIPAL
 from ..core.errors import (
     ConnectionClosed,
     ConsumerError,
+    Forbidden,
     HubClosed,
     LayerError,
     Refuse,
@@ -30,11 +31,12 @@ from ..core.errors import (
 )
 from ..core.limits import Limits
 from ..core.ports import Framing, Peer, Wire
+from ..core.refusal import close_reason, refusal_response, refuse_handshake, respond
 from ..hub import Connection
 from ..wire import Kind
 from .asgi_wire import AsgiWire, Receive, Send
 from .framing import ASGI_FRAMING
-from .refusal import refusal_response, respond
+from .guard import Guard
 from .resume import read_resume
 
 __all__ = ("Connect", "ConsumerApp", "Offer", "Receive", "Send")
@@ -102,22 +104,27 @@ class ConsumerApp:
         offer = cast("Offer | None", extensions.get("roomful.connection")) if self.hub.fast_path else None
         if offer is None and (await receive())["type"] != "websocket.connect":
             return  # the client went before its handshake
-        consumer = self.plan.consumer(**self._initkwargs)
+        gate, visit = self.hub.gate, None
         try:
             await self.hub.start()
-            if offer is not None:
-                connection = self.hub.engine.open(
-                    Kind(self._codec, offer.framing),
-                    partial(offer.adopt, limits=self.hub.limits),
-                )
-                wire = None
-            else:
-                connection, wire = self._open_plainly(receive, send, extensions)
-        except (HubClosed, LayerError, WrongLoop) as error:
-            logger.error("connection refused: %s", error)  # noqa: TRY400 -- the cause is said, a traceback adds nothing
-            await self._refuse_unopened(send, extensions)
+            visit = await gate.admit(scope)
+            consumer = self.plan.consumer(**self._initkwargs)
+            connection, wire = self._open(offer, receive, send, extensions)
+        except BaseException as error:
+            if visit is not None:
+                gate.turn_back(visit)
+            refusal = _refusal_of(error)
+            if refusal is None:
+                raise
+            await refuse_handshake(send, extensions, refusal, tell_browsers=gate.rules.tell_browsers)
             return
-        consumer.bind(connection, self.hub, scope)
+        guard: Guard | None = None
+        if visit is not None:
+            connection.guard = guard = Guard(
+                gate, visit, connection, speaks_events=not self.plan.consumer.owns_wire
+            )
+            connect = partial(_identified, guard, scope, connect)
+        consumer.bind(connection, self.hub, scope, guard)
         session = Session(consumer, connection, self.plan, scope)
         task = asyncio.current_task()
         assert task is not None  # an ASGI application runs in a task
@@ -138,11 +145,15 @@ class ConsumerApp:
             wire.abort()  # without effect when the socket has ended
         await connection.ended()
 
-    def _open_plainly(
-        self, receive: Receive, send: Send, extensions: dict[str, Any]
-    ) -> tuple[Connection, AsgiWire]:
-        wire: AsgiWire | None = None
+    def _open(
+        self, offer: Offer | None, receive: Receive, send: Send, extensions: dict[str, Any]
+    ) -> tuple[Connection, AsgiWire | None]:
+        """Return a connection on the server's own wire where it offers one, else on plain ASGI."""
         limits = self.hub.limits
+        if offer is not None:
+            adopt = partial(offer.adopt, limits=limits)
+            return self.hub.engine.open(Kind(self._codec, offer.framing), adopt), None
+        wire: AsgiWire | None = None
 
         def make_wire(peer: Peer) -> Wire:
             nonlocal wire
@@ -156,7 +167,6 @@ class ConsumerApp:
             return wire
 
         connection = self.hub.engine.open(Kind(self._codec, ASGI_FRAMING), make_wire)
-        assert wire is not None
         return connection, wire
 
     async def _run_connect(self, connection: Connection, consumer: ConsumerBase, connect: Connect) -> None:
@@ -177,6 +187,8 @@ class ConsumerApp:
             connection.abandoned()
         except Refuse as refusal:
             self._refuse(connection, refusal)
+        except Forbidden as error:
+            self._refuse(connection, Refuse(403, error.message))
         except RoomNameError as error:
             # The name came with the request: it is the client's mistake, and none to fill the log with.
             self._refuse(connection, Refuse(400, str(error)))
@@ -194,20 +206,12 @@ class ConsumerApp:
             timer.cancel()
             consumer.forget_scope()
 
-    @staticmethod
-    def _refuse(connection: Connection, refusal: Refuse) -> None:
+    def _refuse(self, connection: Connection, refusal: Refuse) -> None:
+        if self.hub.gate.rules.tell_browsers and connection.is_opening:
+            connection.accept(None, {})
         status, body, headers = refusal_response(refusal.status, refusal.reason, refusal.headers)
-        reason = refusal.reason.encode()[:MAX_REASON_BYTES].decode(errors="ignore")
-        connection.refuse(status, body, headers, reason)
+        connection.refuse(status, body, headers, close_reason(refusal.reason))
         connection.abandoned()
-
-    @staticmethod
-    async def _refuse_unopened(send: Send, extensions: Mapping[str, Any]) -> None:
-        if "websocket.http.response" in extensions:
-            status, body, headers = refusal_response(503, "not available")
-            await respond(send, status, body, headers, prefix="websocket.http.response")
-        else:
-            await send({"type": "websocket.close", "code": 1013, "reason": "not available"})
 
     async def _connect(self, scope: Scope, consumer: ConsumerBase, _connection: Connection) -> None:
         spec = self.plan.definition.connect
@@ -221,6 +225,23 @@ class ConsumerApp:
                 f"{spec.function.__qualname__} takes {missing[0]!r}, which is no path parameter of this route"
             )
         await spec.function(consumer, **kwargs)
+
+
+async def _identified(
+    guard: Guard, scope: Scope, connect: Connect, consumer: ConsumerBase, connection: Connection
+) -> None:
+    """Run `connect` once it is known who is there."""
+    await guard.identify()
+    scope[SCOPE_PRINCIPAL] = guard.principal
+    await connect(consumer, connection)
+
+
+def _refusal_of(error: BaseException) -> Refuse | None:
+    """Return what the client is told when no connection was made; None for what is nobody's refusal."""
+    if isinstance(error, HubClosed | LayerError | WrongLoop):
+        logger.error("connection refused: %s", error)
+        return Refuse(503, "not available")
+    return error if isinstance(error, Refuse) else None
 
 
 def _connect_parameters(plan: Plan) -> dict[str, bool]:

@@ -13,7 +13,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from enum import IntEnum
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ..core.close_codes import CloseCode, check_close, close_code_for_status
 from ..core.errors import ConnectionClosed, InvalidState
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import contextvars
     from asyncio import TimerHandle
 
+    from ..core.access import Gatekeeper
     from ..core.events import Event
     from ..core.ports import FrameKind, Handler, Joined, MessageId, Peer, Wire
     from ..core.positions import Position
@@ -37,6 +38,11 @@ if TYPE_CHECKING:
 __all__ = ("Connection", "State")
 
 logger: logging.Logger = logging.getLogger("roomful.hub")
+
+
+# Who holds the reading back.
+_INBOX: Final = 1
+_GUARD: Final = 2
 
 
 class State(IntEnum):
@@ -54,8 +60,9 @@ class Connection(Outlet):
     Attributes:
         id: Its address, in any process.
         memberships: The branch of each room that it is a member of; kept by `Memberships`.
+        guard: What every message passes before its handler, where there is something to guard.
         pulse: What it has shown of itself, where the hub supervises its wire.
-        reads: Whether its socket is read; not while too much waits for its handler.
+        reads: Whether its socket is read; not while too much waits for its handler, or while its guard holds it back.
     """
 
     __slots__ = (
@@ -66,10 +73,12 @@ class Connection(Outlet):
         "_connecting",
         "_ended",
         "_engine",
+        "_holders",
         "_resumes",
         "_state",
         "_timer",
         "_turns",
+        "guard",
         "id",
         "memberships",
         "pulse",
@@ -79,6 +88,8 @@ class Connection(Outlet):
     def __init__(self, engine: Engine, kind: FrameKind, make_wire: Callable[[Peer], Wire]) -> None:
         self.id: ConnectionId = new_connection_id()
         self.reads: bool = True
+        self._holders = 0
+        self.guard: Gatekeeper | None = None
         super().__init__(kind)
         self.memberships: dict[RoomName, Branch[Connection]] = {}
         self._engine = engine
@@ -113,6 +124,11 @@ class Connection(Outlet):
     def is_open(self) -> bool:
         """Whether it may be sent to."""
         return self._state is State.OPEN
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether it is ending or has ended."""
+        return self._state >= State.CLOSING
 
     @property
     def is_lost(self) -> bool:
@@ -167,6 +183,8 @@ class Connection(Outlet):
 
     def finished(self) -> None:
         """Know that nothing of the connection runs any more; called by the engine."""
+        if self.guard is not None:
+            self.guard.ended()
         if self._ended is not None and not self._ended.done():
             self._ended.set_result(None)
 
@@ -210,6 +228,8 @@ class Connection(Outlet):
         if self._state is not State.OPENING:
             raise ConnectionClosed(self._code)
         lines = [(k.lower().encode("latin-1"), v.encode("latin-1")) for k, v in headers.items()]
+        if subprotocol is None and self.guard is not None:
+            subprotocol = self.guard.subprotocol
         self._wire.accept(subprotocol, lines)
         self._state = State.OPEN
         self._accepted = True
@@ -307,6 +327,16 @@ class Connection(Outlet):
         self._release()
         self._wire.close(code, reason, linger_s=self._engine.limits.linger_s)
 
+    # ── Towards its guard ──
+
+    def hold_reading(self) -> None:
+        """Take no more from the socket until `release_reading`, so that TCP holds the client back."""
+        self._hold(_GUARD)
+
+    def release_reading(self) -> None:
+        """Read on, unless too much waits for the handler."""
+        self._let_go_of(_GUARD)
+
     # ── Peer: towards the wire ──
 
     def ping(self) -> None:
@@ -320,9 +350,10 @@ class Connection(Outlet):
         elif self._state <= State.OPEN and self._turns is not None:
             if _exceeds(message, self._engine.limits.max_message_bytes):
                 self.close(CloseCode.TOO_BIG, "message is too big")
+            elif self.guard is not None and not self.guard.admits(message):
+                pass
             elif not self._turns.offer(message):
-                self.reads = False
-                self._wire.stop_reading()
+                self._hold(_INBOX)
 
     def resumed(self) -> None:
         """Write the outbox out; once it is empty the wire is written to again."""
@@ -398,8 +429,19 @@ class Connection(Outlet):
         self._engine.after_flush(partial(self._engine.broken, self, error))
 
     def _read_on(self) -> None:
-        self.reads = True
-        self._wire.start_reading()
+        self._let_go_of(_INBOX)
+
+    def _hold(self, holder: int) -> None:
+        self._holders |= holder
+        self.reads = False
+        self._wire.stop_reading()
+
+    def _let_go_of(self, holder: int) -> None:
+        # Two may hold the reading back, and it goes on when neither does.
+        self._holders &= ~holder
+        if not self._holders:
+            self.reads = True
+            self._wire.start_reading()
 
     def _release(self) -> None:
         # Nothing waits for the transport any more, because it flows or because it has ended.

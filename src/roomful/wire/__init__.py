@@ -3,8 +3,18 @@
 No socket and no room is known here; bytes of RFC 6455 and ASGI messages are made by a `Framing` from elsewhere.
 """
 
+from .control import AUTHENTICATE, REFRESH, Control, may_be_control, read_control
 from .events import EventsCodec
 from .kinds import Kind
 from .raw import RawCodec
 
-__all__ = ("EventsCodec", "Kind", "RawCodec")
+__all__ = (
+    "AUTHENTICATE",
+    "REFRESH",
+    "Control",
+    "EventsCodec",
+    "Kind",
+    "RawCodec",
+    "may_be_control",
+    "read_control",
+)

@@ -1,6 +1,6 @@
 """Refusals as HTTP responses."""
 
-from roomful.endpoint.refusal import refusal_response, respond
+from roomful.core.refusal import refusal_response, respond
 from tests.endpoint.server import Server
 
 

@@ -1,0 +1,77 @@
+"""Refusals: what a client gets when its handshake is refused, through plain ASGI.
+
+It does not decide who is refused, and it knows no connection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from typing import Any, TypeAlias
+
+from .close_codes import MAX_REASON_BYTES, close_code_for_status
+from .errors import NotAuthenticated, Refuse
+
+__all__ = ("close_reason", "refusal_response", "refuse_handshake", "respond", "unauthorised")
+
+Headers = list[tuple[bytes, bytes]]
+Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+
+def refusal_response(
+    status: int, reason: str, headers: Mapping[str, str] | None = None
+) -> tuple[int, bytes, Headers]:
+    """Return status, body and headers of a refusal in plain text."""
+    body = (reason or "refused").encode() + b"\n"
+    lines = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(body)).encode())]
+    lines += [
+        (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in (headers or {}).items()
+    ]
+    return status, body, lines
+
+
+def close_reason(reason: str) -> str:
+    """Return as much of a reason as a close frame holds."""
+    return reason.encode()[:MAX_REASON_BYTES].decode(errors="ignore")
+
+
+def unauthorised(error: NotAuthenticated) -> Refuse:
+    """Return the refusal that says so to an HTTP client (RFC 6750 §3)."""
+    detail = "" if error.why == "missing" else ' error="invalid_token"'
+    return Refuse(401, error.message, headers={"WWW-Authenticate": f"Bearer{detail}"})
+
+
+async def respond(
+    send: Send,
+    status: int,
+    body: bytes,
+    headers: Sequence[tuple[bytes, bytes]],
+    *,
+    prefix: str = "http.response",
+) -> None:
+    """Send a whole HTTP response through ASGI."""
+    await send({"type": f"{prefix}.start", "status": status, "headers": list(headers)})
+    await send({"type": f"{prefix}.body", "body": body})
+
+
+async def refuse_handshake(
+    send: Send, extensions: Mapping[str, Any] | None, refusal: Refuse, *, tell_browsers: bool
+) -> None:
+    """Refuse a handshake that nobody has answered yet.
+
+    Args:
+        send: The server's.
+        extensions: The scope's `extensions`; without `websocket.http.response` the server says 403 by itself.
+        refusal: Status, reason and headers.
+        tell_browsers: Whether to accept and then close with the code that says what the status says, because a page
+            learns nothing of an HTTP response but that there was one.
+    """
+    code = int(close_code_for_status(refusal.status))
+    close = {"type": "websocket.close", "code": code, "reason": close_reason(refusal.reason)}
+    if tell_browsers:
+        await send({"type": "websocket.accept"})
+        await send(close)
+    elif "websocket.http.response" in (extensions or {}):
+        response = refusal_response(refusal.status, refusal.reason, refusal.headers)
+        await respond(send, *response, prefix="websocket.http.response")
+    else:
+        await send(close)

@@ -1,0 +1,108 @@
+"""A served application with a door, and clients that try to get in."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+from roomful import Consumer, Event, Hub, on
+from roomful.routing import ProtocolTypeRouter, URLRouter, route
+from roomful.testing import Client
+from tests.integration.transports import SERVERS, Server, quiet, reach_server
+from tests.integration.waiting import until
+
+__all__ = ("Door", "Echo", "bearer", "control", "opened", "request")
+
+
+class Echo(Consumer):
+    """Says who is there, and answers."""
+
+    async def connect(self) -> None:
+        await self.send(Event("hello", self.principal.id))
+
+    @on("echo")
+    async def echo(self, data: object) -> object:
+        return data
+
+    @on("who")
+    async def who(self) -> dict[str, object]:
+        return {"id": self.principal.id, "claims": dict(self.principal.claims)}
+
+
+class Door:
+    """A server with a hub behind it."""
+
+    def __init__(self, server: Server, hub: Hub) -> None:
+        self.server = server
+        self.hub = hub
+
+    @property
+    def port(self) -> int:
+        return self.server.port
+
+    def connect(self, path: str = "/", **how: Any) -> AbstractAsyncContextManager[Client]:
+        """Connect; as `roomful.testing.connect`."""
+        return reach_server(self.port, path, **how)
+
+    async def emptied(self) -> None:
+        """Wait until nobody is in, by the hub's count and by the gate's."""
+        await until(lambda: self.hub.statistics().connections == self.hub.statistics().ending == 0)
+
+
+@asynccontextmanager
+async def opened(
+    transport: str,
+    hub: Hub,
+    consumers: type[Consumer] | Mapping[str, type[Consumer]] = Echo,
+    *,
+    app: Any = None,
+    **settings: Any,
+) -> AsyncIterator[Door]:
+    """Serve consumers, or an application; when it ends nothing may be left of any connection."""
+    by_path = consumers if isinstance(consumers, Mapping) else {"/": consumers}
+    if app is None:
+        router = URLRouter([route(path, cls.as_asgi(hub=hub)) for path, cls in by_path.items()])
+        app = ProtocolTypeRouter({"websocket": router}, hub=hub)
+    server = Server(app, SERVERS[transport], **settings)
+    await server.start()
+    door = Door(server, hub)
+    try:
+        yield door
+        await door.emptied()
+        await quiet(server)
+    finally:
+        await server.stop()
+    running = asyncio.all_tasks() - {asyncio.current_task()}
+    assert not running, f"tasks still run: {running}"
+
+
+def bearer(token: str) -> dict[str, str]:
+    """Return the header that carries a token."""
+    return {"Authorization": f"Bearer {token}"}
+
+
+def control(type_: str, token: str, id_: object = None) -> str:
+    """Return a control message."""
+    message: dict[str, object] = {"type": f"roomful.{type_}", "data": {"token": token}}
+    return json.dumps(message if id_ is None else {**message, "id": id_})
+
+
+async def request(port: int, head: str | bytes, *, body: bytes = b"") -> tuple[int, dict[str, str], bytes]:
+    """Send an HTTP request as it is; return status, headers and body."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        lines = head.encode("latin-1") if isinstance(head, str) else head
+        writer.write(lines.replace(b"\n", b"\r\n") + b"\r\n\r\n" + body)
+        async with asyncio.timeout(10):
+            answer_head = await reader.readuntil(b"\r\n\r\n")
+            first, *rest = answer_head.decode("latin-1").strip().split("\r\n")
+            headers = {
+                name.lower(): value.strip() for name, _, value in (line.partition(":") for line in rest)
+            }
+            length = int(headers.get("content-length", "0"))
+            return int(first.split(" ")[1]), headers, await reader.readexactly(length)
+    finally:
+        writer.close()
