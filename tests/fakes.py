@@ -70,11 +70,16 @@ class FakeKind:
 
 @dataclass
 class FakeCodec:
-    """Packs texts, and reads `type data` or `type data #id`."""
+    """Packs texts, and the data of events where a test wants that."""
 
     packed: list[object] = field(default_factory=list)
+    takes_events: bool = False
 
     def pack(self, message: Event | str | bytes) -> tuple[Form, bytes]:
+        if self.takes_events and isinstance(message, Event):
+            return Form.JSON, str(message.data).encode()
+        if self.takes_events and isinstance(message, bytes):
+            return Form.BYTES, message
         if not isinstance(message, str):
             raise NotEncodable("this fake packs texts alone")
         self.packed.append(message)

@@ -361,7 +361,7 @@ class ReplayMachine(RuleBasedStateMachine):
                 client.wire.resume(None)
         await passes(100)
         for index, client in enumerate(self.clients):
-            if client is not None:
+            if client is not None and client.connection.is_open:  # else it was too slow, and knows that
                 assert self.last(index) == self.scene.top("lobby")
         await self.scene.assert_nothing_is_left()
 

@@ -1,5 +1,6 @@
-"""The assembly: the public `Hub`, put together from an engine, a layer and the codecs."""
+"""The assembly: the public `Hub` and `Producer`, put together from an engine, a layer and the codecs."""
 
 from .hub import Hub
+from .producer import Producer
 
-__all__ = ("Hub",)
+__all__ = ("Hub", "Producer")

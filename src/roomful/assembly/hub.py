@@ -190,7 +190,7 @@ class Hub:
             conflate: In rooms with the policy `conflate`, what this event replaces in the outbox of a slow member: the
                 older event with the same text here.
             wait: Whether to wait first until the outbox of every member in this process is at most half full. The
-                receipt then says how many events the room's policy has kept from members.
+                receipt then says how many of these members fell to the room's policy.
             timeout_s: Seconds to wait at most; then the push takes place as without `wait`.
 
         Returns:

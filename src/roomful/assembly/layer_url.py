@@ -1,24 +1,58 @@
 """Which layer a URL names.
 
-It opens nothing; a layer is reached when the hub starts.
+It opens nothing; a layer is reached when the hub starts. A layer's own packages are imported only here.
 """
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
 
 from ..core.errors import LayerError
 from ..core.ports import Layer
 from ..layers.memory import MemoryLayer
 
-__all__ = ("layer_from_url",)
+if TYPE_CHECKING:
+    from ..layers.redis import RedisLayer
+
+__all__ = ("layer_from_url", "redis_layer")
+
+_REDIS: Final = ("redis", "rediss", "unix")
 
 
 def layer_from_url(url: str) -> Layer:
-    """Return the layer that `url` names: `memory://`.
+    """Return the layer that `url` names: `memory://`, `redis://`, `rediss://`, `unix://` or `embedded://`.
 
     Raises:
-        LayerError: No layer has this scheme.
+        LayerError: No layer has this scheme, an option is unknown, or a package is missing.
     """
     scheme, separator, _ = url.partition("://")
     if separator and scheme == "memory":
         return MemoryLayer()
-    raise LayerError(f"no layer for URLs that begin with {scheme!r}; expected memory://")
+    if separator and scheme in _REDIS:
+        return redis_layer(url)
+    if separator and scheme == "embedded":
+        try:
+            from ..layers.redis.embedded import EmbeddedLayer  # noqa: PLC0415 -- its packages are optional
+        except ModuleNotFoundError as error:
+            raise _missing("embedded", error) from None
+        return EmbeddedLayer()
+    raise LayerError(
+        f"no layer for URLs that begin with {scheme!r}; expected memory://, redis://, rediss://, unix:// or embedded://"
+    )
+
+
+def redis_layer(url: str) -> RedisLayer:
+    """Return the Redis layer that `url` names.
+
+    Raises:
+        LayerError: An option is unknown, or a package is missing.
+    """
+    try:
+        from ..layers.redis import RedisLayer  # noqa: PLC0415 -- its packages are optional
+    except ModuleNotFoundError as error:
+        raise _missing("redis", error) from None
+    return RedisLayer(url)
+
+
+def _missing(extra: str, error: ModuleNotFoundError) -> LayerError:
+    return LayerError(f"this layer needs {error.name}: pip install 'roomful[{extra}]'")

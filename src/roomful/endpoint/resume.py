@@ -5,19 +5,16 @@ It reads the JSON object of room and position, and judges neither: a position th
 
 from __future__ import annotations
 
+import json
 from typing import Final
 from urllib.parse import parse_qsl
-
-import msgspec
 
 from ..core.errors import Refuse
 
 __all__ = ("read_resume",)
 
-MAX_RESUME_BYTES: Final = 64 * 1024  # servers bound the whole request line likewise
+_MAX_BYTES: Final = 64 * 1024  # servers bound the whole request line likewise
 _MAX_FIELDS: Final = 1000
-
-_decode = msgspec.json.Decoder(dict[str, str]).decode
 
 
 def read_resume(query: bytes) -> dict[str, str]:
@@ -29,10 +26,13 @@ def read_resume(query: bytes) -> dict[str, str]:
     if b"resume=" not in query:
         return {}
     try:
-        if len(query) > MAX_RESUME_BYTES:
-            raise ValueError(f"longer than {MAX_RESUME_BYTES} bytes")
+        if len(query) > _MAX_BYTES:
+            raise ValueError(f"longer than {_MAX_BYTES} bytes")
         fields = dict(parse_qsl(query.decode("ascii"), max_num_fields=_MAX_FIELDS))
         text = fields.get("resume")
-        return {} if text is None else _decode(text)
-    except ValueError as error:
+        positions = {} if text is None else json.loads(text)
+        if not isinstance(positions, dict) or not all(isinstance(at, str) for at in positions.values()):
+            raise ValueError("expected an object of texts")
+        return positions
+    except (ValueError, RecursionError) as error:
         raise Refuse(400, f"resume in the query cannot be read: {error}") from None

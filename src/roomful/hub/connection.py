@@ -392,11 +392,16 @@ class Connection(Outlet):
 
     def _overflowed(self, entry: Entry) -> None:
         if entry.room is not None:
-            self._engine.count_overflow(entry.room)
+            self._engine.fell_behind(self, entry.room, "disconnect")
         # A member cannot leave its rooms in the middle of a flush.
         self._engine.after_flush(
             partial(self.let_go, CloseCode.SLOW, "outbox is full; reconnect and resume", "slow")
         )
+
+    def _skipped(self, entry: Entry) -> None:
+        assert entry.room is not None  # only what was pushed to a room is skipped
+        policy = self._engine.memberships.policy_of(entry.room)
+        self._engine.fell_behind(self, entry.room, policy.on_slow)
 
     def _new_outbox(self) -> Outbox | None:
         if self._state is not State.OPEN:
@@ -406,7 +411,7 @@ class Connection(Outlet):
             max_messages=limits.max_outbox_messages,
             max_bytes=limits.max_outbox_bytes,
             notice=self._kind.gap,
-            on_skip=self._engine.count_skipped,
+            on_skip=self._skipped,
         )
 
     def _owed(self) -> list[Entry]:

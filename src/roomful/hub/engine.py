@@ -67,6 +67,7 @@ class Engine:
         self._starting: asyncio.Task[None] | None = None
         self._is_started = False
         self._pushes_in_a_row = 0
+        self._watches: list[tuple[RoomName, set[Connection]]] = []
         self._connections: dict[ConnectionId, Connection] = {}
         self._ending: set[Connection] = set()
         self.memberships: Memberships = Memberships(self.layer, self.limits, self.policies)
@@ -250,10 +251,14 @@ class Engine:
         await self.start()
         name = self.memberships.name_of(room)
         await self._delivery.room_to_write(name, timeout_s)
-        before = self.counters.slow_of(name)
-        receipt = await self.push_nowait(room, message, exclude=exclude, key=key, conflate=conflate)
-        self._delivery.flush(name)
-        return dataclasses.replace(receipt, slow=self.counters.slow_of(name) - before)
+        fallen: set[Connection] = set()
+        self._watches.append((name, fallen))
+        try:
+            receipt = await self.push_nowait(room, message, exclude=exclude, key=key, conflate=conflate)
+            self._delivery.flush(name)
+        finally:
+            self._watches.remove((name, fallen))
+        return dataclasses.replace(receipt, slow=len(fallen))
 
     def broken(self, connection: Connection, error: Exception) -> None:
         """Know that a connection's wire has raised in `write`: it is let go, and whoever wrote never learns of it."""
@@ -352,14 +357,12 @@ class Engine:
         """Know that a connection's transport is full no longer."""
         self._paused.discard(connection)
 
-    def count_skipped(self, entry: Entry) -> None:
-        """Count an event that a slow member will not get, and will be told of."""
-        assert entry.room is not None  # only what was pushed to a room is skipped
-        self.counters.count_slow(entry.room, self.memberships.policy_of(entry.room).on_slow)
-
-    def count_overflow(self, room: RoomName) -> None:
-        """Count a member that is let go because it could not take an event of a room."""
-        self.counters.count_slow(room, "disconnect")
+    def fell_behind(self, connection: Connection, room: RoomName, policy: str) -> None:
+        """Count that a room's policy was applied to a slow member: an event is skipped, or the member is let go."""
+        self.counters.count_slow(room, policy)
+        for name, fallen in self._watches:
+            if name == room:
+                fallen.add(connection)
 
     def count_let_go(self, connection: Connection, why: str) -> None:
         """Count a member that is let go, and say so once a second."""

@@ -184,9 +184,8 @@ class Outbox:
         self._note(entry)
 
     def _note(self, entry: Entry) -> None:
-        assert (
-            entry.room is not None and entry.at is not None
-        )  # only what was pushed to a room may be skipped
+        assert entry.room is not None  # only what was pushed to a room may be skipped
+        assert entry.at is not None
         epochs = self._skipped.setdefault(entry.room, {})
         epochs.setdefault(entry.at.epoch, Ranges()).add(entry.at.offset)
         self._on_skip(entry)

@@ -30,7 +30,8 @@ class Statistics:
         flushes: Batches written.
         let_go: Members let go, by reason: `slow`, `stale`, `stuck`, `broken`, `gap`.
         slow: How often a room's policy was applied to a slow member, by room and policy: members let go, events
-            skipped. Of the rooms the last thousand to which it happened; what happened in others stands under the empty name.
+            skipped. Of the rooms the last thousand to which it happened; what happened in others stands under the empty
+            name.
         gaps: Notices that went to all members of a room, because the layer had lost events.
         stuck_handlers: Handlers that were cancelled and have not ended in time.
         unhandled: Messages that were received and dropped because their connection had ended and its handler did not
@@ -79,7 +80,3 @@ class Counters:
             others = self.slow.setdefault("", {})
             for name, count in self.slow.pop(oldest).items():
                 others[name] = others.get(name, 0) + count
-
-    def slow_of(self, room: str) -> int:
-        """Return how often any policy was applied in a room."""
-        return sum(self.slow.get(room, {}).values())
