@@ -64,6 +64,18 @@ class FakeKind:
     def error(self, code: str, message: str, *, reply_to: MessageId | None) -> Frame:
         return self._frame(f"error {reply_to}: {code} {message}")
 
+    def direct_alone(self, message: Event | str | bytes) -> object:
+        return self.join([self.direct(message)])
+
+    def reply_alone(self, reply_to: MessageId, value: object) -> object:
+        return self.join([self.reply(reply_to, value)])
+
+    def concat(self, parts: Sequence[object]) -> object:
+        return sum(parts, ())  # type: ignore[arg-type,call-overload] # tuples, as `join` makes them
+
+    def size(self, part: object) -> int:
+        return sum(map(len, part))  # type: ignore[call-overload,no-any-return] # as above
+
     def join(self, frames: Sequence[Frame]) -> object:
         return tuple(frame.data for frame in frames)
 
@@ -112,6 +124,7 @@ class FakeWire:
     def __init__(self, peer: Peer, *, supervises: bool = True) -> None:
         self.peer = peer
         self.supervises = supervises
+        self.has_more = False
         self.written: list[str] = []
         self.writes = 0
         self.calls: list[tuple[object, ...]] = []
@@ -376,6 +389,11 @@ class FakeLink:
 
     def send(self, message: Event | str | bytes) -> None:
         self.calls.append(("send", message))
+
+    def offer(self, message: Event | str | bytes) -> Awaitable[None] | None:
+        if (crowded := self.room_to_write()) is None:
+            self.send(message)
+        return crowded
 
     def room_to_write(self) -> Awaitable[None] | None:
         return self.crowded.pop(0) if self.crowded else None

@@ -14,7 +14,7 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 
-from roomful.server.parser import Close, Event, Parser, Ping, Pong, ProtocolError, take_message
+from roomful.server.parser import Close, Event, Parser, Ping, Pong, ProtocolError, take_message, take_only
 
 __all__ = ("Verdict", "judge", "parse", "parse_as_wire")
 
@@ -107,12 +107,15 @@ def parse(slices: list[bytes], max_bytes: int) -> Verdict:
 
 
 def parse_as_wire(slices: list[bytes], max_bytes: int) -> Verdict:
-    """Return what our parser says with the short way in front of it, as `wire` reads."""
+    """Return what our parser says with the short ways in front of it, as `wire` reads."""
     parser: Parser | None = None
     verdict = Verdict()
     for data in slices:
         start = 0
         if parser is None:
+            if (only := take_only(data, max_bytes)) is not None:
+                verdict.events.append(only)
+                continue
             while (found := take_message(data, start, max_bytes)) is not None:
                 message, start = found
                 verdict.events.append(message)

@@ -5,7 +5,7 @@ import tracemalloc
 
 import pytest
 
-from roomful.server.parser import Close, Event, Parser, Ping, Pong, ProtocolError, take_message
+from roomful.server.parser import Close, Event, Parser, Ping, Pong, ProtocolError, take_message, take_only
 from tests.server.serving import masked
 
 MAX = 1000
@@ -83,6 +83,7 @@ def test_close_without_a_code() -> None:
 def test_what_is_refused(data: bytes, code: int, reason: str) -> None:
     assert refusal(data) == (code, reason)
     assert take_message(data, 0, MAX) is None
+    assert take_only(data, MAX) is None
 
 
 def test_size_is_that_of_the_whole_message() -> None:
@@ -142,6 +143,32 @@ def test_short_way_reads_frame_after_frame(size: int) -> None:
     message, start = take_message(text + binary, 0, size) or ("", 0)
     assert (message, start) == ("x" * size, len(text))
     assert take_message(text + binary, start, size) == (b"y" * size, len(text) + len(binary))
+
+
+@pytest.mark.parametrize("size", [2, 3, 119, 120, 125, 126, 127, 65535])
+def test_shortest_way_reads_what_is_one_frame_alone(size: int) -> None:
+    text, binary = masked("text", b"x" * size), masked("binary", b"y" * size)
+    assert take_only(text, 70_000) == "x" * size
+    assert take_only(binary, 70_000) == b"y" * size
+
+
+@pytest.mark.parametrize("size", [1, 2, 125, 126, 127, 65535, 65536])
+def test_shortest_way_leaves_what_is_not_one_frame_alone(size: int) -> None:
+    frame = masked("text", b"x" * size)
+    for data in (frame[:-1], frame + b"\x81", frame + frame, b"\x01" + frame[1:], b"\xc1" + frame[1:]):
+        assert take_only(data, 70_000) is None
+    assert take_only(frame, size - 1) is None
+    assert take_only(masked("text", b"\xff" * size), 70_000) is None
+    assert take_only(masked("ping", b"x" * 8), 70_000) is None
+
+
+@pytest.mark.parametrize("size", [0, 1, 124, 125])
+def test_shortest_way_is_not_misled_by_a_length_in_a_longer_form(size: int) -> None:
+    """§5.2 asks for the shortest form; a client that uses another must be read alike on every way."""
+    for form in (b"\xfe" + size.to_bytes(2, "big"), b"\xff" + size.to_bytes(8, "big")):
+        data = b"\x82" + form + bytes(4) + b"y" * size
+        assert events(data) == [b"y" * size]
+        assert take_only(data, MAX) in (b"y" * size, None)
 
 
 def feed_all(data: bytes, step: int, max_bytes: int) -> list[Event]:

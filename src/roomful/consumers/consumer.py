@@ -176,9 +176,8 @@ class ConsumerBase:
             ConnectionClosed: The connection has ended.
             NotEncodable: The event's data cannot be written as JSON.
         """
-        while (crowded := self._link.room_to_write()) is not None:
+        while (crowded := self._link.offer(message)) is not None:
             await crowded
-        self._link.send(message)
 
     async def close(self, code: int = CloseCode.NORMAL, reason: str = "") -> None:
         """Leave all rooms, write what is owed, then close. A second call does nothing.

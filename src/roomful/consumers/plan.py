@@ -10,7 +10,7 @@ import inspect
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 from ..core.errors import ConsumerError
 from ..core.ports import Codec, Inbound
@@ -36,11 +36,13 @@ class Binding:
         message: The parameter that takes the message, if there is one.
         call: The call itself.
         needs_scope: Whether the handshake's scope must be kept for it.
+        method: The method itself, where it takes the consumer and the message and nothing else.
     """
 
     message: inspect.Parameter | None
     call: BoundCall
     needs_scope: bool = False
+    method: Callable[[ConsumerBase, Any], Awaitable[object]] | None = None
 
 
 class Bind(Protocol):
@@ -56,10 +58,11 @@ class Bind(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class EventPlan:
-    """What happens to one event type."""
+    """What happens to one event type; `method` is `Binding.method`."""
 
     decode: Callable[[Inbound], object] | None
     call: BoundCall
+    method: Callable[[ConsumerBase, Any], Awaitable[object]] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,9 @@ class Plan:
         takes_binary_events: Whether a handler takes `bytes`, so that binary messages are read as events.
         keeps_scope: Whether a handler needs the handshake's scope.
         disconnect_takes_code: Whether `disconnect` has a parameter.
+        verbatim: The type of those messages that go to `verbatim_method` as they are, unread: `str` or `bytes`, where
+            nothing else takes them; or None.
+        verbatim_method: `receive` itself.
     """
 
     __slots__ = (
@@ -92,6 +98,8 @@ class Plan:
         "keeps_scope",
         "receive",
         "takes_binary_events",
+        "verbatim",
+        "verbatim_method",
     )
 
     def __init__(self, consumer: type[ConsumerBase], codec: Codec, bind: Bind) -> None:
@@ -103,11 +111,15 @@ class Plan:
         self.receive: ReceivePlan | None = None
         self.takes_binary_events: bool = False
         self.keeps_scope: bool = False
+        self.verbatim: type | None = None
+        self.verbatim_method: Callable[[ConsumerBase, Any], Awaitable[object]] | None = None
         for type_, spec in definition.events.items():
             binding = bind(spec)
             annotation = _annotation(binding.message)
             self.events[type_] = EventPlan(
-                None if annotation is None else _made(spec, codec.decoder, annotation), binding.call
+                None if annotation is None else _made(spec, codec.decoder, annotation),
+                binding.call,
+                binding.method,
             )
             self.takes_binary_events |= annotation is bytes
             self.keeps_scope |= binding.needs_scope
@@ -120,6 +132,9 @@ class Plan:
                 _made(definition.receive, codec.message_decoder, annotation), binding.call
             )
             self.keeps_scope |= binding.needs_scope
+            if not self.events and binding.method is not None and annotation in (str, bytes):
+                self.verbatim = str if annotation is str else bytes
+                self.verbatim_method = binding.method
         self.disconnect_takes_code: bool = definition.disconnect is not None and bool(
             definition.disconnect.parameters
         )
@@ -161,4 +176,4 @@ def bind_plainly(spec: HandlerSpec, *, threads: Threads) -> Binding:
         def call(consumer: ConsumerBase, args: tuple[object, ...], _scope: Scope | None) -> Awaitable[object]:
             return threads.run(partial(function, consumer, *args))
 
-    return Binding(message, call)
+    return Binding(message, call, method=function if spec.is_async and message is not None else None)

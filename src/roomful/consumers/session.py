@@ -51,40 +51,45 @@ class Session:
         self._plan = plan
         self._scope = scope if plan.keeps_scope else None
 
-    def handle(self, message: str | bytes) -> Awaitable[None] | None:
+    async def handle(self, message: str | bytes) -> None:
         """Handle one message; see `Handler.handle`."""
-        return self._handle(message)
-
-    def closed(self, code: int) -> Awaitable[None] | None:
-        """Run `disconnect`; see `Handler.closed`."""
-        if self._plan.definition.disconnect is None:
-            return None
-        return self._disconnect(code)
-
-    async def _handle(self, message: str | bytes) -> None:
         reply_to: MessageId | None = None
+        plan = self._plan
         try:
+            if message.__class__ is plan.verbatim:
+                assert plan.verbatim_method is not None  # it comes with the type
+                await plan.verbatim_method(self._consumer, message)
+                return
             inbound = self._event(message)
             if inbound is None:
                 # What `receive` gets is the application's own; an id in it means nothing here.
                 await self._receive(message)
                 return
             reply_to = inbound.id
-            event = self._plan.events[inbound.type]
-            args = () if event.decode is None else (event.decode(inbound),)
-            result = await event.call(self._consumer, args, self._scope)
+            event = plan.events[inbound.type]
+            if event.method is not None and event.decode is not None:
+                result = await event.method(self._consumer, event.decode(inbound))
+            else:
+                args = () if event.decode is None else (event.decode(inbound),)
+                result = await event.call(self._consumer, args, self._scope)
             if reply_to is not None:
-                await self._room_to_write()
+                while (crowded := self._link.room_to_write()) is not None:
+                    await crowded
                 self._link.reply(reply_to, result)
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
             if task is None or task.cancelling():
                 raise
-            await self._answer_with(
-                error, reply_to
-            )  # it awaited something that was cancelled, and was not itself
+            # It awaited something that was cancelled, and was not itself.
+            await self._answer_with(error, reply_to)
         except Exception as error:  # noqa: BLE001 -- logged where it is no answer
             await self._answer_with(error, reply_to)
+
+    def closed(self, code: int) -> Awaitable[None] | None:
+        """Run `disconnect`; see `Handler.closed`."""
+        if self._plan.definition.disconnect is None:
+            return None
+        return self._disconnect(code)
 
     def _event(self, message: str | bytes) -> Inbound | None:
         """Return an event that has a handler, or None for a message that `receive` takes."""

@@ -76,6 +76,15 @@ class Framing(Protocol):
     def join(self, frames: Sequence[Frame]) -> object:
         """Return what `Wire.write` takes for these frames, in order, at once."""
 
+    def text(self, data: bytes) -> object:
+        """Return what `Wire.write` takes for one text message: what `frame` and `join` make of it, in fewer steps."""
+
+    def concat(self, parts: Sequence[object]) -> object:
+        """Return what `Wire.write` takes for what `text` and `join` returned, in order, at once."""
+
+    def size(self, part: object) -> int:
+        """Return the bytes of what `text` or `join` returned, as `Frame.size` counts them."""
+
 
 class FrameKind(Protocol):
     """Codec × framing (× compression): members of one kind share every frame. Hashable and compared by value."""
@@ -108,6 +117,18 @@ class FrameKind(Protocol):
 
     def error(self, code: str, message: str, *, reply_to: MessageId | None) -> Frame:
         """Return the frame that says what was wrong with a client's message."""
+
+    def direct_alone(self, message: Event | str | bytes) -> object:
+        """Return what `Wire.write` takes for a message to one connection; as `direct`, in fewer steps."""
+
+    def reply_alone(self, reply_to: MessageId, value: object) -> object:
+        """Return what `Wire.write` takes for an answer; as `reply`, in fewer steps."""
+
+    def concat(self, parts: Sequence[object]) -> object:
+        """Return what `Wire.write` takes for what `direct_alone` and `reply_alone` returned, in order, at once."""
+
+    def size(self, part: object) -> int:
+        """Return the bytes of what `direct_alone` or `reply_alone` returned."""
 
     def join(self, frames: Sequence[Frame]) -> object:
         """Return what `Wire.write` takes for these frames, in order, at once."""
@@ -189,6 +210,13 @@ class Wire(Protocol):
         """
 
     @property
+    def has_more(self) -> bool:
+        """Whether more of the client's bytes wait behind the message that is being handed on.
+
+        A hint: what is written now may be joined with what the next message will have written.
+        """
+
+    @property
     def supervises(self) -> bool:
         """Whether the server below looks after pings, deadlines and aborting itself, so that the hub must not."""
 
@@ -232,7 +260,7 @@ class Peer(Protocol):
     """The connection, as its wire sees it. No method raises or blocks."""
 
     def received(self, message: str | bytes) -> None:
-        """Take a whole message. The wire may be told to stop reading before this returns."""
+        """Take a whole message, a sign of life too. The wire may be told to stop reading before this returns."""
 
     def paused(self) -> None:
         """Know that the transport is full: what is written now waits in memory."""
@@ -241,7 +269,7 @@ class Peer(Protocol):
         """Know that the transport has room again. May write before it returns."""
 
     def heard(self) -> None:
-        """Know that bytes came: a sign of life."""
+        """Know that bytes came that are not one whole message, or not that alone: a sign of life."""
 
     def lost(self, code: int, reason: str) -> None:
         """Know that the connection has ended. The wire calls this exactly once, and nothing after it.
@@ -351,6 +379,9 @@ class Link(Protocol):
 
     def send(self, message: Event | str | bytes) -> None:
         """Send to this connection; accepts the handshake first if nobody has."""
+
+    def offer(self, message: Event | str | bytes) -> Awaitable[None] | None:
+        """Send as `send` does, unless the outbox is crowded; then return what is done once it is not, to try again."""
 
     def room_to_write(self) -> Awaitable[None] | None:
         """Return what is done once the outbox is not crowded, or None when it is not."""

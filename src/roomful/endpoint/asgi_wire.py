@@ -61,6 +61,7 @@ class AsgiWire:
 
     framing: AsgiFraming = ASGI_FRAMING
     supervises = True
+    has_more = False
 
     def __init__(
         self,

@@ -25,6 +25,18 @@ class AsgiFraming:
         events = tuple((_event(message), len(message.data)) for message in messages)
         return Frame(events, sum(size for _, size in events))
 
+    def text(self, data: bytes) -> object:
+        """Return the event of one text message."""
+        return (({"type": "websocket.send", "text": data.decode()}, len(data)),)
+
+    def concat(self, parts: Sequence[object]) -> object:
+        """Return the events of what `text` and `join` returned, in order."""
+        return tuple(event for part in parts for event in part)  # type: ignore[attr-defined] # made here
+
+    def size(self, part: object) -> int:
+        """Return the bytes of what `text` or `join` returned."""
+        return sum(size for _, size in part)  # type: ignore[attr-defined] # made here
+
     def join(self, frames: Sequence[Frame]) -> object:
         """Return the events of these frames, in order."""
         if len(frames) == 1:

@@ -54,6 +54,9 @@ class State(IntEnum):
     LOST = 3
 
 
+_OPEN: Final = State.OPEN  # looked up for every message
+
+
 class Connection(Outlet):
     """Implements the ports `Peer` (towards its wire) and `Link` (towards its consumer).
 
@@ -73,6 +76,7 @@ class Connection(Outlet):
         "_connecting",
         "_ended",
         "_engine",
+        "_flusher",
         "_holders",
         "_resumes",
         "_state",
@@ -93,6 +97,7 @@ class Connection(Outlet):
         super().__init__(kind)
         self.memberships: dict[RoomName, Branch[Connection]] = {}
         self._engine = engine
+        self._flusher = engine.flusher
         self._state = State.OPENING
         self._accepted = False
         self._code: int | None = None
@@ -271,16 +276,53 @@ class Connection(Outlet):
         self.ensure_open()
         self.send_frame(frame)
 
+    def offer(self, message: Event | str | bytes) -> asyncio.Future[None] | None:
+        """Send as `send` does, unless the outbox is crowded; then return what is done once it is not, to try again."""
+        if (
+            self._state is _OPEN
+            and self._outbox is None
+            and not (self.memberships and self._engine.owes(self))
+        ):
+            self._answer(self._kind.direct_alone(message))
+        elif (crowded := self.room_to_write()) is not None:
+            return crowded
+        else:
+            self.send(message)
+        return None
+
     def reply(self, reply_to: MessageId, value: object) -> None:
         """Answer a message; a connection that has ended gets nothing."""
+        if (
+            self._state is _OPEN
+            and self._outbox is None
+            and not (self.memberships and self._engine.owes(self))
+        ):
+            self._answer(self._kind.reply_alone(reply_to, value))
+            return
         frame = self._kind.reply(reply_to, value)
-        if self._state is State.OPEN:
+        if self._state is _OPEN:
             self.send_frame(frame)
 
     def error(self, code: str, message: str, *, reply_to: MessageId | None = None) -> None:
         """Say what was wrong with a message; a connection that has ended gets nothing."""
         if self._state is State.OPEN:
             self.send_frame(self._kind.error(code, message, reply_to=reply_to))
+
+    def _answer(self, data: object) -> None:
+        """Write to this connection, where nothing is owed or queued; gather while more messages of its client wait."""
+        turns = self._turns
+        if self._wire.has_more or (turns is not None and turns.inbox):
+            if self._gather(data):
+                self._flusher.gathers(self.write_gathered)
+        elif self._gathered is not None:
+            self._gather(data)
+            self.write_gathered()
+        else:
+            # As `_write_data`, without a call: this is the way of most answers.
+            try:
+                self._wire.write(data)
+            except Exception as error:  # noqa: BLE001 -- as there
+                self._broke(error)
 
     def close(self, code: int = CloseCode.NORMAL, reason: str = "") -> None:
         """Leave all rooms, write what is owed, then close. A second call does nothing.
@@ -297,6 +339,7 @@ class Connection(Outlet):
         owed = self._engine.memberships.leave_all(self)
         self._state = State.CLOSING
         self._code = code
+        self.write_gathered()
         if self._outbox is None:
             self.send_entries(owed)
             self._wire.close(code, reason)
@@ -311,6 +354,7 @@ class Connection(Outlet):
         """End the connection at once, without a close frame."""
         self._engine.memberships.leave_all(self)
         self._state = max(self._state, State.CLOSING)
+        self._gathered = None
         self._wire.abort()
 
     def let_go(self, code: int, reason: str, why: str) -> None:
@@ -320,6 +364,7 @@ class Connection(Outlet):
         self._closing = None
         self._engine.memberships.leave_all(self)
         self._engine.count_let_go(self, why)
+        self.write_gathered()
         self._state = State.CLOSING
         self._code = code
         self._outbox = None
@@ -345,10 +390,13 @@ class Connection(Outlet):
 
     def received(self, message: str | bytes) -> None:
         """Hand a message to the consumer; stop reading when too much waits for it."""
-        if self._engine.flushing:
+        if self.pulse is not None:
+            self.pulse.heard = True
+        if self._flusher.flushing:
             self._engine.after_flush(partial(self.received, message))
-        elif self._state <= State.OPEN and self._turns is not None:
-            if _exceeds(message, self._engine.limits.max_message_bytes):
+        elif self._state <= _OPEN and self._turns is not None:
+            limit = self._engine.limits.max_message_bytes
+            if len(message) * 4 > limit and _exceeds(message, limit):
                 self.close(CloseCode.TOO_BIG, "message is too big")
             elif self.guard is not None and not self.guard.admits(message):
                 pass
@@ -368,7 +416,7 @@ class Connection(Outlet):
 
     def lost(self, code: int, reason: str) -> None:
         """End: out of every room, nothing queued, the consumer's clean-up under way. The wire calls it once."""
-        if self._engine.flushing:
+        if self._flusher.flushing:
             self._engine.after_flush(partial(self.lost, code, reason))
             return
         if self._state is State.LOST:
@@ -379,6 +427,7 @@ class Connection(Outlet):
             self._code = code
         self._state = State.LOST
         self._outbox = None
+        self._gathered = None
         self._closing = None
         self._release()
         logger.debug("connection %s lost with code %d", self.id, code)

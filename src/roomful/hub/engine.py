@@ -326,9 +326,9 @@ class Engine:
     # ── What a connection tells ──
 
     @property
-    def flushing(self) -> bool:
-        """Whether a flush is under way, in which rooms cannot change."""
-        return self._flusher.flushing
+    def flusher(self) -> Flusher[Connection]:
+        """What writes to rooms; while it is flushing, rooms cannot change."""
+        return self._flusher
 
     def after_flush(self, call: Callable[[], None]) -> None:
         """Call now, or after the flush that is under way."""
@@ -340,6 +340,10 @@ class Engine:
         for branch in self._flusher.pending_of(connection.memberships, connection):
             owed.extend(branch.catch_up(connection))
         return owed
+
+    def owes(self, connection: Connection) -> bool:
+        """Whether a connection is owed something of its rooms."""
+        return bool(self._flusher.pending_of(connection.memberships, connection))
 
     def call_later(self, delay_s: float, call: Callable[[], None]) -> asyncio.TimerHandle:
         """Call after a time."""

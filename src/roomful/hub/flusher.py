@@ -43,6 +43,7 @@ class Flusher(Generic[M]):
         "_counters",
         "_deferred",
         "_dirty",
+        "_gathering",
         "_handle",
         "_limits",
         "flushing",
@@ -56,6 +57,7 @@ class Flusher(Generic[M]):
         self._counters = counters
         self._broken = broken
         self._dirty: dict[Branch[M], None] = {}
+        self._gathering: list[Callable[[], None]] = []
         self._handle: asyncio.Handle | None = None
         self._deferred: deque[Callable[[], None]] = deque()
 
@@ -89,6 +91,17 @@ class Flusher(Generic[M]):
     def flush(self, branches: Sequence[Branch[M]]) -> None:
         """Write what is pending in these."""
         self._flush_dirty(branches)
+
+    def gathers(self, write: Callable[[], None]) -> None:
+        """Know of a member that gathers what is sent to it alone: `write` ends that before a flush or with the pass."""
+        if not self._gathering:
+            asyncio.get_running_loop().call_soon(self._write_gathered)
+        self._gathering.append(write)
+
+    def _write_gathered(self) -> None:
+        gathering, self._gathering = self._gathering, []
+        for write in gathering:
+            write()
 
     def flush_all(self) -> None:
         """Write everything that is pending."""
@@ -124,6 +137,8 @@ class Flusher(Generic[M]):
     def _flush(self, branch: Branch[M]) -> None:
         if not branch.pending:
             return  # its last member has left
+        if self._gathering:
+            self._write_gathered()
         self._counters.flushes += 1
         self.flushing = True
         try:

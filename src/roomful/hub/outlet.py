@@ -21,13 +21,23 @@ __all__ = ("Outlet",)
 
 M = TypeVar("M")
 
+_GATHER_BYTES = 16 * 1024  # of answers that wait for the next one; from here on a system call weighs little
 _DRAIN_BYTES = 64 * 1024  # joined at most when an outbox is written out; asyncio's own high-water mark
 
 
 class Outlet:
     """The half of a connection that writes."""
 
-    __slots__ = ("_flows", "_full", "_kind", "_outbox", "_room_to_write", "_wire")
+    __slots__ = (
+        "_flows",
+        "_full",
+        "_gathered",
+        "_gathered_bytes",
+        "_kind",
+        "_outbox",
+        "_room_to_write",
+        "_wire",
+    )
 
     _wire: Wire
 
@@ -37,6 +47,8 @@ class Outlet:
         self._full = False
         self._room_to_write: asyncio.Future[None] | None = None
         self._flows: asyncio.Future[None] | None = None
+        self._gathered: list[object] | None = None
+        self._gathered_bytes = 0
 
     @abstractmethod
     def _new_outbox(self) -> Outbox | None:
@@ -100,17 +112,42 @@ class Outlet:
         if entries:
             self._write(entries)
 
+    def _gather(self, data: object) -> bool:
+        """Keep what is to be written, so that one write serves several answers; return whether it is the first.
+
+        Whoever gathers calls `write_gathered` before the pass of the loop ends and before rooms are written to.
+        """
+        gathered = self._gathered
+        if gathered is None:
+            self._gathered, self._gathered_bytes = [data], 0
+        else:
+            gathered.append(data)
+        self._gathered_bytes += self._kind.size(data)
+        if self._gathered_bytes >= _GATHER_BYTES:
+            self.write_gathered()
+        return gathered is None
+
+    def write_gathered(self) -> None:
+        """Write what was gathered."""
+        if (gathered := self._gathered) is not None:
+            self._gathered = None
+            self._write_data(self._kind.concat(gathered))
+
+    def _write_data(self, data: object) -> None:
+        try:
+            self._wire.write(data)
+        except Exception as error:  # noqa: BLE001 -- a broken wire ends its own connection; a flush does the same
+            self._broke(error)
+
     def _write(self, entries: Sequence[Entry]) -> None:
+        self.write_gathered()
         if self._outbox is None:
             self._write_through(entries)
         else:
             self._enqueue(entries)
 
     def _write_through(self, entries: Sequence[Entry]) -> None:
-        try:
-            self._wire.write(self._kind.join([entry.frame for entry in entries]))
-        except Exception as error:  # noqa: BLE001 -- a broken wire ends its own connection; a flush does the same
-            self._broke(error)
+        self._write_data(self._kind.join([entry.frame for entry in entries]))
 
     def _enqueue_batch(self, branch: Branch[M], _joined: object) -> None:
         self._enqueue(branch.writing)

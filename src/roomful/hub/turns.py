@@ -26,6 +26,9 @@ logger: logging.Logger = logging.getLogger("roomful.hub")
 
 _EAGER = sys.version_info >= (3, 12)
 
+# A handler answers for its own errors, so this one is a defect of the handler's adapter.
+_DEFECT = "connection %s: handler raised outside its turn"
+
 
 class Turns:
     """Runs the handler of one connection.
@@ -51,12 +54,13 @@ class Turns:
         "_ended",
         "_handler",
         "_held_back",
-        "_inbox",
         "_limits",
+        "_loop",
         "_name",
         "_read_on",
         "_task",
         "_timer",
+        "inbox",
     )
 
     def __init__(
@@ -75,11 +79,13 @@ class Turns:
         self._counters = counters
         self._read_on = read_on
         self._ended = ended
-        self._inbox: Inbox | None = None
+        self.inbox: Inbox | None = None
         self._busy = True
         self._held_back = False
         self._code: int | None = None
         self._context: contextvars.Context | None = None
+        # Kept, because on Python 3.11 asking for the running loop costs a system call.
+        self._loop = asyncio.get_running_loop()
         self._task: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
 
@@ -87,27 +93,34 @@ class Turns:
         """Take the first turn; handlers run in `context` from now on."""
         self._context = context
         self._busy = False
-        if self._inbox:
+        if self.inbox:
             self._busy = True
-            self._work_on(None)
+            self._work_on()
 
     def offer(self, message: str | bytes) -> bool:
         """Handle a message now, or queue it. Returns False when the socket should not be read for a while."""
         if not self._busy:
             self._busy = True
-            awaitable = self._start(message)
+            assert self._handler is not None  # released when nothing waits any more
+            try:
+                awaitable = self._handler.handle(message)
+            except Exception:
+                logger.exception(_DEFECT, self._name)
+                awaitable = None
             if awaitable is None:
                 self._rest()
             else:
-                self._work_on(awaitable)
+                self._spawn(self._work(awaitable))
+                if self._code is not None:
+                    self._limit_grace()
             return True
-        if self._inbox is None:
-            self._inbox = Inbox(
+        if self.inbox is None:
+            self.inbox = Inbox(
                 max_messages=self._limits.max_inbox_messages, max_bytes=self._limits.max_inbox_bytes
             )
-        self._inbox.put(message)
+        self.inbox.put(message)
         # What was on its way when the reading stopped still comes, so this must not forget that it has stopped.
-        self._held_back = self._held_back or self._inbox.is_full
+        self._held_back = self._held_back or self.inbox.is_full
         return not self._held_back
 
     def end(self, code: int, *, clean_up: bool) -> None:
@@ -117,9 +130,9 @@ class Turns:
             self._handler = None
         if not self._busy:
             self._close()
-        elif self._task is not None:
-            self._limit_grace(self._task)
-        # Else `connect` still runs; whoever runs it cancels it and calls `begin` or `abandon`.
+        else:
+            self._limit_grace()
+        # Without a task `connect` still runs; whoever runs it cancels it and calls `begin` or `abandon`.
 
     def abandon(self) -> None:
         """Know that `connect` will not return: there is no first turn."""
@@ -132,35 +145,41 @@ class Turns:
         try:
             return self._handler.handle(message)
         except Exception:
-            logger.exception("connection %s: handler raised outside its turn", self._name)
+            logger.exception(_DEFECT, self._name)
             return None
 
-    def _work_on(self, first: Awaitable[None] | None) -> None:
-        self._spawn(self._work(first))
-        if self._code is not None and self._task is not None:
-            # The handler has ended its own connection before it first waited, when there was no task to limit.
-            self._limit_grace(self._task)
+    def _work_on(self) -> None:
+        self._spawn(self._work(None))
+        if self._code is not None:
+            self._limit_grace()
 
-    def _limit_grace(self, task: asyncio.Task[None]) -> None:
-        self._timer = task.get_loop().call_later(self._limits.handler_grace_s, self._cancel)
+    def _limit_grace(self) -> None:
+        # A handler may have ended its own connection before it first waited, when there was no task to limit.
+        if self._task is not None:
+            self._timer = self._loop.call_later(self._limits.handler_grace_s, self._cancel)
 
     def _spawn(self, coroutine: Coroutine[object, object, None]) -> None:
         # An eager task runs until it first waits, so that a handler which does not wait costs no pass of the loop.
-        loop = asyncio.get_running_loop()
         if _EAGER:
-            task = asyncio.Task(coroutine, loop=loop, context=self._context, eager_start=True)  # type: ignore[call-arg,unused-ignore] # parameter of 3.12
+            task = asyncio.Task(  # type: ignore[call-arg,unused-ignore] # parameter of 3.12
+                coroutine, loop=self._loop, name=self._name, context=self._context, eager_start=True
+            )
+            if task.done():
+                return
         else:
-            task = loop.create_task(coroutine, context=self._context)
-        if not task.done():
-            self._task = task
+            task = asyncio.Task(coroutine, loop=self._loop, name=self._name, context=self._context)
+        self._task = task
 
     async def _work(self, first: Awaitable[None] | None) -> None:
         try:
             if first is not None:
-                await self._turn(first)
-            while self._inbox:
-                message = self._inbox.take()
-                if self._held_back and self._inbox.has_room:
+                try:
+                    await first
+                except Exception:
+                    logger.exception(_DEFECT, self._name)
+            while self.inbox:
+                message = self.inbox.take()
+                if self._held_back and self.inbox.has_room:
                     self._held_back = False
                     self._read_on()
                 awaitable = self._start(message)
@@ -174,40 +193,39 @@ class Turns:
         try:
             await awaitable
         except Exception:
-            # A handler answers for its own errors; this one is a defect of the handler's adapter.
-            logger.exception("connection %s: handler raised outside its turn", self._name)
+            logger.exception(_DEFECT, self._name)
 
     def _rest(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._code is None and not self._inbox:
-            self._inbox = None
+        if self._code is None and not self.inbox:
+            self.inbox = None
             self._busy = False
         else:
             # Called from within the connection's context, which the next task must enter anew.
-            asyncio.get_running_loop().call_soon(self._resume)
+            self._loop.call_soon(self._resume)
 
     def _resume(self) -> None:
         if self._code is not None:
             self._busy = False
             self._close()
         else:
-            self._work_on(None)
+            self._work_on()
 
     def _cancel(self) -> None:
         self._timer = None
-        if self._inbox:
-            self._counters.unhandled += len(self._inbox)
+        if self.inbox:
+            self._counters.unhandled += len(self.inbox)
             logger.warning(
                 "connection %s: %d messages dropped; the handler did not finish within %s s of the end",
                 self._name,
-                len(self._inbox),
+                len(self.inbox),
                 self._limits.handler_grace_s,
             )
-            self._inbox = None
+            self.inbox = None
         assert self._task is not None  # whose end would have stopped this timer
-        self._timer = self._task.get_loop().call_later(self._limits.cancel_timeout_s, self._give_up)
+        self._timer = self._loop.call_later(self._limits.cancel_timeout_s, self._give_up)
         self._task.cancel()
 
     def _give_up(self) -> None:
@@ -229,9 +247,9 @@ class Turns:
         handler, self._handler = self._handler, None
         ended, self._ended = self._ended, _nothing
         code = self._code
-        if self._inbox:
-            self._counters.unhandled += len(self._inbox)
-            self._inbox = None
+        if self.inbox:
+            self._counters.unhandled += len(self.inbox)
+            self.inbox = None
         if handler is None or code is None:
             ended()
             return
@@ -239,7 +257,7 @@ class Turns:
         try:
             awaitable = handler.closed(code)
         except Exception:
-            logger.exception("connection %s: handler raised outside its turn", self._name)
+            logger.exception(_DEFECT, self._name)
             awaitable = None
         if awaitable is None:
             ended()

@@ -145,6 +145,7 @@ class AsgiCall:
 
     def received(self, message: str | bytes) -> None:
         """Queue a message for `receive`; stop reading when enough waits."""
+        self.heard()
         if self._phase is Phase.DONE:
             return
         self._inbox.append(message)

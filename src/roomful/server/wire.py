@@ -18,7 +18,7 @@ from ..core.close_codes import CloseCode
 from ..core.limits import Limits
 from .frames import FRAMING, PING, close_frame, pong_frame
 from .kernel import abort_without_linger, limit_writes, tune
-from .parser import Close, Event, Parser, Ping, ProtocolError, take_message
+from .parser import Close, Event, Parser, Ping, ProtocolError, take_message, take_only
 from .states import NOBODY, State
 
 if TYPE_CHECKING:
@@ -70,15 +70,18 @@ class SocketWire(asyncio.Protocol):
         "_timer",
         "_transport",
         "_writable",
+        "has_more",
         "write",
     )
 
     framing: Framing = FRAMING
     supervises = False
     write: Callable[[object], None]
+    has_more: bool
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
+        self.has_more = False
         self._state = State.HANDSHAKE
         self._peer: Peer = NOBODY
         # Whether the short way of reading holds: open, not stopped, and nothing under way or waiting.
@@ -203,23 +206,16 @@ class SocketWire(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Read frames, each message going to the peer as it is found."""
-        self._peer.heard()
-        if not self._ordinary:
+        if self._ordinary:
+            message = take_only(data, self._max_bytes)
+            if message is not None:
+                self._peer.received(message)
+            else:
+                self._peer.heard()
+                self._take_several(data)
+        else:
+            self._peer.heard()
             self._take(data)
-            return
-        start, size, taken = 0, len(data), 0
-        while (found := take_message(data, start, self._max_bytes)) is not None:
-            message, start = found
-            self._peer.received(message)
-            taken += 1
-            if start == size:
-                return
-            if not self._ordinary:
-                break  # type: ignore[unreachable]  # the peer's calls change it
-            if taken == _MAX_MESSAGES_A_PASS:
-                self._breathe()
-                break
-        self._take(data[start:])
 
     def eof_received(self) -> None:
         """Take the end of the client's stream: without a close frame there is nothing to wait for (RFC 6455 §7.1.5).
@@ -250,6 +246,26 @@ class SocketWire(asyncio.Protocol):
         self._tell_lost(CloseCode.ABNORMAL, "")
 
     # ── Reading ──
+
+    def _take_several(self, data: bytes) -> None:
+        """Read ordinary frames as long as there are some."""
+        start, size, taken = 0, len(data), 0
+        try:
+            while (found := take_message(data, start, self._max_bytes)) is not None:
+                message, start = found
+                self.has_more = start < size
+                self._peer.received(message)
+                taken += 1
+                if start == size:
+                    return
+                if not self._ordinary:
+                    break
+                if taken == _MAX_MESSAGES_A_PASS:
+                    self._breathe()
+                    break
+        finally:
+            self.has_more = False
+        self._take(data[start:])
 
     def _take(self, data: bytes) -> None:
         """Read what is not, or not only, ordinary frames; or keep it for later."""

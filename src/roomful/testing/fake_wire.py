@@ -31,6 +31,18 @@ class FakeFraming:
         """Return one frame that holds these messages."""
         return Frame(tuple(messages), sum(len(message.data) for message in messages))
 
+    def text(self, data: bytes) -> object:
+        """Return one text message."""
+        return (Message(True, data),)
+
+    def concat(self, parts: Sequence[object]) -> object:
+        """Return the messages of what `text` and `join` returned."""
+        return tuple(message for part in parts for message in part)  # type: ignore[attr-defined] # made above
+
+    def size(self, part: object) -> int:
+        """Return the bytes of what `text` or `join` returned."""
+        return sum(len(message.data) for message in part)  # type: ignore[attr-defined,misc] # made above
+
     def join(self, frames: Sequence[Frame]) -> object:
         """Return the messages of these frames."""
         return tuple(message for frame in frames for message in frame.data)  # type: ignore[attr-defined] # made above
@@ -53,12 +65,14 @@ class FakeWire:
         is_aborted: Whether it was aborted.
         is_reading: Whether the client's messages are read.
         pings: How many pings were sent.
+        has_more: What it says of the client's next bytes.
     """
 
     def __init__(self, *, capacity_bytes: int = 64 * 1024, supervises: bool = False) -> None:
         self.framing: Framing = FakeFraming()
         self.write: Callable[[object], None] = self._write
         self.supervises: bool = supervises
+        self.has_more: bool = False
         self.written: list[Message] = []
         self.accepted: tuple[str | None, list[tuple[bytes, bytes]]] | None = None
         self.refused: tuple[int, bytes, list[tuple[bytes, bytes]]] | None = None

@@ -12,7 +12,7 @@ from ..core.errors import NotEncodable
 from ..core.events import Event
 from . import json
 
-__all__ = ("join_binary", "pack", "split_binary")
+__all__ = ("join_binary", "no_utf8", "pack", "split_binary")
 
 _LENGTH = struct.Struct(">H")
 
@@ -34,10 +34,15 @@ def pack(message: Event | str | bytes) -> tuple[Form, bytes]:
         try:
             return Form.TEXT, message.encode()
         except UnicodeEncodeError:
-            raise NotEncodable("text has a lone surrogate, which UTF-8 cannot write") from None
+            raise no_utf8() from None
     if isinstance(message, bytes | bytearray | memoryview):
         return Form.BYTES, bytes(message)
     raise TypeError(f"message is of type {type(message).__name__}; expected Event, str or bytes")
+
+
+def no_utf8() -> NotEncodable:
+    """Return the error of a text that has a lone surrogate."""
+    return NotEncodable("text has a lone surrogate, which UTF-8 cannot write")
 
 
 def join_binary(header: bytes, data: bytes) -> bytes:

@@ -119,9 +119,11 @@ class EventsCodec:
 
     def reply(self, reply_to: MessageId, value: object) -> Sequence[Message]:
         """Return the answer to a client's message."""
-        return (
-            Message(True, b'{"reply":' + json.encode(reply_to) + b',"data":' + json.encode(value) + b"}"),
-        )
+        return (Message(True, self.reply_text(reply_to, value)),)
+
+    def reply_text(self, reply_to: MessageId, value: object) -> bytes:
+        """Return the text of the answer to a client's message."""
+        return b'{"reply":%b,"data":%b}' % (json.encode(reply_to), json.encode(value))
 
     def error(self, code: str, message: str, *, reply_to: MessageId | None) -> Sequence[Message]:
         """Return the error that answers a client's message."""

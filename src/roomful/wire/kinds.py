@@ -14,6 +14,7 @@ from ..core.events import Event
 from ..core.names import RoomName
 from ..core.ports import Frame, Framing, Message, MessageId
 from ..core.positions import Gap, Position
+from .bodies import no_utf8
 
 __all__ = ("Kind",)
 
@@ -27,6 +28,7 @@ class Outgoing(Protocol):
     def gap(self, room: RoomName, gap: Gap) -> Sequence[Message]: ...
     def direct(self, message: Event | str | bytes) -> Sequence[Message]: ...
     def reply(self, reply_to: MessageId, value: object) -> Sequence[Message]: ...
+    def reply_text(self, reply_to: MessageId, value: object) -> bytes: ...
     def error(self, code: str, message: str, *, reply_to: MessageId | None) -> Sequence[Message]: ...
 
 
@@ -67,6 +69,28 @@ class Kind:
     def error(self, code: str, message: str, *, reply_to: MessageId | None) -> Frame:
         """Return the frame of an error."""
         return self.framing.frame(self.codec.error(code, message, reply_to=reply_to))
+
+    def direct_alone(self, message: Event | str | bytes) -> object:
+        """Return what a wire writes for a direct send."""
+        if isinstance(message, str):
+            # A text is the application's own, whatever the codec, and the commonest answer.
+            try:
+                return self.framing.text(message.encode())
+            except UnicodeEncodeError:
+                raise no_utf8() from None
+        return self.framing.join((self.direct(message),))
+
+    def reply_alone(self, reply_to: MessageId, value: object) -> object:
+        """Return what a wire writes for a reply."""
+        return self.framing.text(self.codec.reply_text(reply_to, value))
+
+    def concat(self, parts: Sequence[object]) -> object:
+        """Return what a wire writes for these at once."""
+        return self.framing.concat(parts)
+
+    def size(self, part: object) -> int:
+        """Return the bytes of one of these."""
+        return self.framing.size(part)
 
     def join(self, frames: Sequence[Frame]) -> object:
         """Return what a wire writes for these frames at once."""
