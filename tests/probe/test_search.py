@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from roomful.probe.results import Outcome
-from roomful.probe.run import SIZE_HINTS
 from roomful.probe.search import CliffSearch, RateSearch
+from roomful.probe.searches import SIZE_HINTS
 
 
 @given(st.integers(1, 10**7), st.integers(1, 2000), st.integers(2, 8), st.booleans())

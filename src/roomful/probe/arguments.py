@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from typing import NoReturn, TypeVar
 
 from roomful.probe.errors import UsageError
+from roomful.probe.findings import Knob
 from roomful.probe.goals import Goals
+from roomful.probe.intervention.knobs import PLACEBO, parse_knob
 from roomful.probe.options import Options
 from roomful.probe.payloads import KINDS
 from roomful.probe.target import Target
@@ -24,7 +26,7 @@ __all__ = ("Arguments", "parse")
 
 _N = TypeVar("_N", int, float)
 _SIZES = (128, 4096, 65536, 1 << 20, 4 << 20)
-_QUICK_BUDGET_S = 21.0
+_QUICK_BUDGET_S = 17.0
 _QUICK_SIZES = (128, 65536, 1 << 20)
 _QUICK_CLIENTS = (10,)
 _QUICK_MAX_BURST = 4096
@@ -41,6 +43,8 @@ class Arguments:
         path: The path that `run` opens when it finds the port itself.
         start_timeout_s: How long the command may take until it listens.
         json_path: Where the result goes; `-` is standard output.
+        html_path, markdown_path: Where its page and its Markdown go, likewise.
+        knobs, placebo, rounds: What an intervention may turn, what must not matter, and how often.
         plain, quiet: How to show the run.
     """
 
@@ -50,6 +54,11 @@ class Arguments:
     path: str = "/ws"
     start_timeout_s: float = 20.0
     json_path: str | None = None
+    html_path: str | None = None
+    markdown_path: str | None = None
+    knobs: tuple[Knob, ...] = ()
+    placebo: Knob = PLACEBO
+    rounds: int = 3
     plain: bool = False
     quiet: bool = False
 
@@ -79,8 +88,11 @@ def parse(argv: Sequence[str]) -> Arguments:
         )
     if action == "run" and not command:
         raise UsageError("nothing to run; expected roomful probe run [OPTIONS] -- COMMAND [ARGUMENTS]")
+    if action != "run" and space.knob:
+        raise UsageError("a knob is turned between starts; only `roomful probe run` starts a server")
     if action != "run" and command:
         raise UsageError(f"{' '.join(command)!r} stands behind --; only `roomful probe run` takes a command")
+    _check_paths(action, space)
     return Arguments(
         action=action,
         options=_options(space, space.url or "" if action != "url" else space.what),
@@ -88,9 +100,22 @@ def parse(argv: Sequence[str]) -> Arguments:
         path=space.path,
         start_timeout_s=parse_s(space.start_timeout),
         json_path=space.json,
+        html_path=space.html,
+        markdown_path=space.markdown,
+        knobs=tuple(parse_knob(text) for text in space.knob),
+        placebo=parse_knob(space.placebo) if space.placebo else PLACEBO,
+        rounds=space.rounds,
         plain=space.plain,
         quiet=space.quiet,
     )
+
+
+def _check_paths(action: str, space: argparse.Namespace) -> None:
+    paths = [path for path in (space.json, space.html, space.markdown) if path]
+    if len(paths) != len(set(paths)):
+        raise UsageError("--json, --html and --markdown name the same file")
+    if action == "buffers" and (space.html or space.markdown):
+        raise UsageError("buffers has --json alone; `roomful probe report FILE` makes a page of it")
 
 
 def _options(space: argparse.Namespace, url: str) -> Options:
@@ -135,6 +160,8 @@ def _options(space: argparse.Namespace, url: str) -> Options:
         max_size=parse_bytes(space.max_size),
         max_burst=min(space.max_burst, _QUICK_MAX_BURST) if quick else space.max_burst,
         thresholds=tuple(parse_threshold(text) for text in space.fail_if),
+        questions=not space.no_questions,
+        storm=space.storm,
         evidence=not space.no_evidence,
         pid=space.pid,
         stacks=space.stacks,
@@ -152,8 +179,8 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "what",
         nargs="?",
-        metavar="URL | run | buffers",
-        help="a server; or start one; or see what socket buffers do",
+        metavar="URL | run | buffers | report | compare",
+        help="a server; or start one; or see what socket buffers do; or look at results again",
     )
     add("--quick", action="store_true", help="a result within 30 seconds; by default within three minutes")
 
@@ -258,6 +285,8 @@ def _add_result_groups(parser: argparse.ArgumentParser) -> None:
         help=f"repeatable; of {', '.join(MEASURES)}",
     )
     add("--json", metavar="FILE", help="write the result there; - for standard output")
+    add("--html", metavar="FILE", help="write it as a page that needs nothing else")
+    add("--markdown", metavar="FILE", help="write it as Markdown, for the summary of a CI job")
     add("--plain", action="store_true", help="lines instead of a live display")
     add("--quiet", action="store_true", help="only the verdict")
 
@@ -265,12 +294,25 @@ def _add_result_groups(parser: argparse.ArgumentParser) -> None:
     add = group.add_argument
     add("--pid", type=_whole, metavar="N", help="the server's process; else found by its port")
     add("--stacks", action="store_true", help="take the stacks of a Python server with py-spy")
+    add("--no-questions", action="store_true", help="make only loads")
+    add("--storm", type=_whole, default=64, metavar="N", help="connections that the questions open (64)")
     add("--no-evidence", action="store_true", help="watch only the traffic")
 
     group = parser.add_argument_group("roomful probe run -- COMMAND")
     add = group.add_argument
     add("--url", metavar="URL", help="of the server that is started; else its port is found")
     add("--path", default="/ws", metavar="PATH", help="of the URL, when the port is found (/ws)")
+    add(
+        "--knob",
+        action="append",
+        default=[],
+        metavar="env:NAME=A,B",
+        help="what may be changed to prove a cause: env:NAME=A,B, arg:--flag=A,B, limit:nofile=A,B; repeatable",
+    )
+    add(
+        "--placebo", metavar="env:NAME=A,B", help="a knob that must not matter (a variable that nobody reads)"
+    )
+    add("--rounds", type=_whole, default=3, metavar="N", help="how often A and B are measured (3, the least)")
     add("--start-timeout", default="20s", metavar="TIME", help="until the command listens (20s)")
 
 

@@ -10,7 +10,7 @@ import os
 import signal
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -24,6 +24,8 @@ __all__ = ("Child",)
 
 _LOG_BYTES: Final = 16_384
 _STOP_S: Final = 5.0
+# A server may start one of its own before it listens itself; no WebSocket is there.
+_STORES: Final = ("redis-server", "valkey-server", "postgres")
 
 
 class Child:
@@ -38,24 +40,25 @@ class Child:
         self._command = tuple(command)
         self._began = time.monotonic()
         self._ended_by_us = False
+        self._stopped = False
         self._tail: str | None = None
 
     @classmethod
-    async def start(cls, command: Sequence[str]) -> Child:
-        """Start a command.
+    async def start(cls, command: Sequence[str], environment: Mapping[str, str] | None = None) -> Child:
+        """Start a command, with variables added to our own environment.
 
         Raises:
             UsageError: there is no such command.
         """
         descriptor, log = tempfile.mkstemp(prefix="roomful-probe-", suffix=".log")
-        environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+        variables = {**os.environ, "PYTHONUNBUFFERED": "1", **(environment or {})}
         try:
             process = await asyncio.create_subprocess_exec(
                 *command,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=descriptor,
                 stderr=descriptor,
-                env=environment,
+                env=variables,
                 start_new_session=True,
             )
         except OSError as error:
@@ -120,7 +123,10 @@ class Child:
         }
 
     async def stop(self) -> None:
-        """Stop the command and what it started: politely, then not."""
+        """Stop the command and what it started: politely, then not. The second time nothing happens."""
+        if self._stopped:
+            return
+        self._stopped = True
         self._tail = self._read_tail()
         if self._process.returncode is None:
             self._ended_by_us = True
@@ -164,6 +170,8 @@ def _listening(pid: int) -> list[tuple[str, int]]:
     try:
         root = psutil.Process(pid)
         for process in (root, *root.children(recursive=True)):
+            if process.name() in _STORES:
+                continue
             for each in process.net_connections("tcp"):
                 if each.status == psutil.CONN_LISTEN:
                     # A wildcard is reached by the loopback.

@@ -12,7 +12,7 @@ import os
 import platform
 import signal
 import sys
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,8 +20,15 @@ from typing import TypeVar
 
 from roomful.probe.arguments import Arguments, parse
 from roomful.probe.child import Child
+from roomful.probe.diagnosis import diagnose
 from roomful.probe.errors import ExitCode, ProbeError, Unmeasurable
+from roomful.probe.findings import Diagnosis
+from roomful.probe.intervention.knobs import setting_of
+from roomful.probe.intervention.rounds import Plan, intervene
 from roomful.probe.options import Options
+from roomful.probe.page import render, summarise
+from roomful.probe.page.command import ACTIONS, run_saved
+from roomful.probe.page.files import write_view
 from roomful.probe.results import Result, to_json
 from roomful.probe.run import ProbeRun, run_clock, run_until_done
 from roomful.probe.target import check_allowed
@@ -51,6 +58,8 @@ def run(args: argparse.Namespace) -> int:
 def main(argv: Sequence[str]) -> int:
     """Run the command; return the exit code."""
     try:
+        if argv and argv[0] in ACTIONS:
+            return run_saved(argv)
         arguments = parse(argv)
         if arguments.action == "buffers":
             if sys.platform != "linux":
@@ -78,7 +87,8 @@ async def _probe(arguments: Arguments) -> int:
         if arguments.action == "run":
             if options.target.url:
                 check_allowed(options.target, allowed=False)
-            child = await Child.start(arguments.command)
+            setting = setting_of(arguments.command, [(knob, knob.a) for knob in arguments.knobs])
+            child = await Child.start(setting.command, setting.environment)
             url = await _unless(stop, _url_of(child, arguments))
             options = replace(options, target=replace(options.target, url=url), pid=child.pid, stacks=True)
         return await _run(arguments, options, child, stop)
@@ -125,14 +135,16 @@ async def _run(arguments: Arguments, options: Options, child: Child | None, stop
         view.close()
         if child is not None:
             result.evidence["child"] = child.report()
+    result.diagnosis = await _diagnose(arguments, result, child, stop, clock)
     if failure is not None:
         result.verdict |= {"outcome": type(failure).__name__.lower(), "exit_code": int(failure.exit_code)}
         sentences = result.verdict.setdefault("sentences", [])
         assert isinstance(sentences, list), "verdict.conclude makes it"
         sentences.append(f"Stopped: {failure}.")
     if failure is None or result.trials:
-        show_verdict(result, sys.stderr if arguments.json_path == "-" else sys.stdout)
-    written = _write(result, arguments.json_path)
+        paths = (arguments.json_path, arguments.html_path, arguments.markdown_path)
+        show_verdict(result, sys.stderr if "-" in paths else sys.stdout)
+    written = _write(result, arguments)
     if failure is not None:
         say(f"roomful probe: {failure}", sys.stderr)
         return int(failure.exit_code)
@@ -141,24 +153,53 @@ async def _run(arguments: Arguments, options: Options, child: Child | None, stop
     return code if written or code else int(ExitCode.INCONCLUSIVE)
 
 
-def _write(result: Result, path: str | None) -> bool:
-    """Write the result; say so on standard error when it cannot be done."""
-    if path is None:
-        return True
-    text = json.dumps(to_json(result), separators=(",", ":"), allow_nan=False)
-    if path == "-":
-        say(text, sys.stdout)
-        return True
-    part = Path(f"{path}.part")
+async def _diagnose(
+    arguments: Arguments, result: Result, child: Child | None, stop: asyncio.Event, clock: Callable[[], float]
+) -> Diagnosis:
+    """Say what the cause is, and prove it where there are knobs."""
+    measured = to_json(result)
+    assert isinstance(measured, dict), "a result becomes an object"
+    diagnosis = diagnose(measured)
+    if child is None or not arguments.knobs or not diagnosis.causes or stop.is_set():
+        return diagnosis
+    # It is started anew for each round, and two at a time would disturb each other.
+    await child.stop()
+    plan = Plan(
+        command=arguments.command,
+        options=arguments.options,
+        path=arguments.path,
+        start_timeout_s=arguments.start_timeout_s,
+        knobs=arguments.knobs,
+        placebo=arguments.placebo,
+        rounds=arguments.rounds,
+    )
+
+    def told(text: str) -> None:
+        if not arguments.quiet:
+            say(text, sys.stderr)
+
     try:
-        # A reader, or a full disk, never finds half a result under the name that was asked for.
-        part.write_text(text + "\n")
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        say(f"roomful probe: the result cannot be written to {path}: {error.strerror}", sys.stderr)
-        return False
-    return True
+        return await _unless(stop, intervene(diagnosis, result, plan, say=told, clock=clock))
+    except Unmeasurable:
+        # It was stopped; what was found without it stands.
+        return diagnosis
+
+
+def _write(result: Result, arguments: Arguments) -> bool:
+    """Write the result and its views; say so on standard error when it cannot be done."""
+    found = to_json(result)
+    views = [
+        (arguments.json_path, _as_json),
+        (arguments.html_path, render),
+        (arguments.markdown_path, summarise),
+    ]
+    # One that cannot be written does not keep the others from it.
+    written = [write_view(path, view(found)) for path, view in views if path]
+    return all(written)
+
+
+def _as_json(found: object) -> str:
+    return json.dumps(found, separators=(",", ":"), allow_nan=False) + "\n"
 
 
 def _empty_result(arguments: Arguments, options: Options) -> Result:

@@ -89,10 +89,12 @@ class Connection(asyncio.Protocol):
         "_request",
         "_transport",
         "end",
+        "heard_at",
         "key_byte",
         "listener",
         "number",
         "paused",
+        "pings",
         "protocol_name",
         "table",
         "write",
@@ -108,6 +110,8 @@ class Connection(asyncio.Protocol):
         self.table: bytes = mask_table(self.key_byte)
         self.paused: bool = False
         self.end: Closed | None = None
+        self.pings: int = 0
+        """How many pings the server has sent: its keepalive."""
         self.protocol_name: str | None = None
         self.write: Callable[[bytes], None] = _not_open
         self.writelines: Callable[[list[bytes]], None] = _not_open
@@ -117,6 +121,8 @@ class Connection(asyncio.Protocol):
         self._head = b""
         self._transport: asyncio.Transport | None = None
         self._loop = asyncio.get_running_loop()
+        self.heard_at: float = self._loop.time()
+        """When something last came, on the event loop's clock."""
         self._opened: asyncio.Future[None] = self._loop.create_future()
         self._on_pong: dict[bytes, asyncio.Future[float]] = {}
         self._code: int | None = None
@@ -192,6 +198,7 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Continue the handshake, or hand on messages."""
+        self.heard_at = self._loop.time()
         if self._handshake is not None:
             data = self._continue_handshake(data)
             if not data:
@@ -280,6 +287,7 @@ class Connection(asyncio.Protocol):
 
     def _control(self, opcode: int, data: bytes, start: int, end: int) -> bool:
         if opcode == PING:
+            self.pings += 1
             self._write_frame(PONG, data[start:end])
         elif opcode == PONG:
             answer = self._on_pong.get(data[start:end])
@@ -307,6 +315,7 @@ async def open_connection(
     max_bytes: int,
     key_byte: int = 0x5A,
     options: Sequence[tuple[int, int, int]] = (),
+    connected: socket.socket | None = None,
 ) -> Connection:
     """Open one connection.
 
@@ -317,6 +326,7 @@ async def open_connection(
         max_bytes: The largest frame that is accepted.
         key_byte: The byte of which the masking key has four; see `frames`.
         options: Socket options to set before connecting, such as a receive buffer.
+        connected: A socket that is connected already; it is used, and belongs to the connection then.
 
     Raises:
         Unreachable: nobody is there, or does not speak WebSocket, or refuses, or takes too long.
@@ -328,8 +338,8 @@ async def open_connection(
     source = (target.sources[number % len(target.sources)], 0) if target.sources else None
     try:
         async with asyncio.timeout(target.open_timeout_s):
-            if options:
-                sock = await _connected_socket(uri.host, uri.port, source, options)
+            if options or connected is not None:
+                sock = connected or await _connected_socket(uri.host, uri.port, source, options)
                 await loop.create_connection(
                     lambda: connection, sock=sock, ssl=tls, server_hostname=uri.host if tls else None
                 )

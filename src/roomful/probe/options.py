@@ -42,6 +42,8 @@ class Options:
         goals: What makes a trial good.
         max_size, max_burst: How far the searches for cliffs go; 0 leaves one out.
         thresholds: What makes the command fail.
+        questions: Whether the server is asked beside loads what tells causes apart.
+        storm: How many connections the questions open, in turn and together; 0 leaves that out.
         evidence: Whether the machine is watched too.
         pid, stacks: The server's process, and whether its stacks are taken.
     """
@@ -62,6 +64,8 @@ class Options:
     max_size: int = 32 << 20
     max_burst: int = 16384
     thresholds: tuple[Threshold, ...] = ()
+    questions: bool = True
+    storm: int = 64
     evidence: bool = True
     pid: int | None = None
     stacks: bool = False
@@ -96,6 +100,7 @@ class Options:
         )
         _within("time", 0 < self.budget_s <= MAX_DURATION_S, self.budget_s, f"up to {MAX_DURATION_S:.0f} s")
         _within("burst", 1 <= self.burst <= MAX_MESSAGES, self.burst, "at least 1")
+        _within("storm", 0 <= self.storm <= 10_000, self.storm, "at most 10000 connections")
         _within("burst ceiling", 0 <= self.max_burst <= 1_000_000, self.max_burst, "at most 1000000")
 
 

@@ -22,6 +22,7 @@ __all__ = (
     "Close",
     "Generator",
     "Goal",
+    "Missing",
     "Outcome",
     "Result",
     "Trial",
@@ -71,13 +72,45 @@ class TrialSpec:
 
 @dataclass(frozen=True, slots=True)
 class Close:
-    """The end of a connection during a trial, from the trial's start."""
+    """The end of a connection during a trial, from the trial's start.
+
+    Attributes:
+        client: Whose.
+        t_s: When.
+        code, reason: As the server said; 1006 when it said nothing.
+        error: What the socket said, when it broke.
+        quiet_s: How long nothing had come on it.
+        under_way: Messages that were handed over on it and had not come back.
+    """
 
     client: int
     t_s: float
     code: int
     reason: str
     error: str
+    quiet_s: float | None = None
+    under_way: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """What one receiver lost of one sender.
+
+    Attributes:
+        receiver, sender: Their numbers.
+        sent: How many messages the sender sent.
+        lost: How many of them are lost.
+        first, last: The lowest and the highest sequence that is lost.
+        longest: The longest run of neighbours that is lost.
+    """
+
+    receiver: int
+    sender: int
+    sent: int
+    lost: int
+    first: int
+    last: int
+    longest: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +165,8 @@ class Trial:
         proven: Whether each missing message is proven to be missing: a later one of its sender has come.
         rows: Its course.
         examples: The first runs of messages for each verdict but *delivered*.
+        missing: Where in each sender's messages the lost ones stand, for up to 64 receivers and senders.
+        server_pings: How many pings the server sent on the connections of the trial.
     """
 
     number: int
@@ -158,6 +193,8 @@ class Trial:
     proven: bool
     rows: tuple[Row, ...] = field(repr=False)
     examples: Mapping[str, tuple[str, ...]] = field(repr=False)
+    missing: tuple[Missing, ...] = ()
+    server_pings: int = 0
 
     @property
     def bad_fraction(self) -> float:
@@ -248,7 +285,7 @@ class Result:
 
 def to_json(value: object) -> object:
     """Return values as what `json.dumps` takes: enums by value, dataclasses as objects, NaN not at all."""
-    if isinstance(value, (Result, Trial, Cell, Cliff, TrialSpec, Goal, Generator, Close)):
+    if isinstance(value, (Result, Trial, Cell, Cliff, TrialSpec, Goal, Generator, Close, Missing)):
         return to_json({name: getattr(value, name) for name in value.__slots__ if not name.startswith("_")})
     if isinstance(value, Diagnosis):
         return diagnosis_to_json(value)

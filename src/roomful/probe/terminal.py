@@ -11,6 +11,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from roomful.probe.findings import Diagnosis
 from roomful.probe.results import Outcome, Result, Trial
 from roomful.probe.traffic import Traffic
 from roomful.probe.units import format_bytes, format_rate, format_s
@@ -138,4 +139,25 @@ def show_verdict(result: Result, stream: TextIO) -> None:
     assert isinstance(sentences, list), "verdict.conclude makes it"
     for sentence in sentences:
         say(f"  {sentence}", stream)
+    if result.diagnosis is not None:
+        _show_diagnosis(result.diagnosis, stream)
     say(f"{result.verdict['outcome']} after {result.duration_s:.1f} s", stream)
+
+
+def _show_diagnosis(diagnosis: Diagnosis, stream: TextIO) -> None:
+    say(f"Diagnosis: {diagnosis.status.value}", stream)
+    if not diagnosis.findings:
+        say(f"  {diagnosis.sentence}", stream)
+    for finding in diagnosis.findings:
+        say(f"  {finding.sentence}", stream)
+        if finding.cure is not None:
+            say(f"    Cure: {finding.cure}", stream)
+        if finding.intervention is not None:
+            say(
+                f"    Intervention ({finding.intervention.outcome.value}): {finding.intervention.because}",
+                stream,
+            )
+        for rival in finding.rivals:
+            say(f"    {rival.state.value}: {rival.title}: {rival.because}", stream)
+    for note in diagnosis.notes:
+        say(f"  {note}", stream)

@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import choices
 
-from roomful.core.ledger import Verdict
+from roomful.core.ledger import Example, Verdict
 from roomful.probe.adapter import Adapter
 from roomful.probe.fleet import Fleet
 from roomful.probe.goals import Goals, Measured, judge_trial
 from roomful.probe.payloads import make_recipe
-from roomful.probe.results import Close, Generator, Trial, TrialSpec
+from roomful.probe.results import Close, Generator, Missing, Trial, TrialSpec
 from roomful.probe.schedule import Burst, Constant, Ramp, Schedule, Window
 from roomful.probe.tally import growth
 from roomful.probe.traffic import Mode, Traffic
@@ -30,17 +30,29 @@ _NAME = "abcdefghijkmnpqrstuvwxyz23456789"
 _QUIET_S = 0.25
 """Least time without an arrival before a trial asks whether more will come."""
 _MAX_PAIRS = 10_000
+_MAX_RUNS = 20_000
+"""Runs of lost messages that are looked at to say where they stand."""
+_MAX_MISSING = 64
+_MAX_EXAMPLES = 3
 
 
 @dataclass(frozen=True, slots=True)
 class _Ending:
-    """How a trial went beside its messages: our own load, and whether the server was at rest before and after."""
+    """How a trial went beside its messages.
+
+    Attributes:
+        cpu, waiting: Our own load.
+        drained, proven: Whether the server was at rest afterwards; see `Trial`.
+        settled: Whether it was before.
+        pings: How many pings the server had sent before.
+    """
 
     cpu: float
     waiting: float | None
     drained: bool
     proven: bool
     settled: bool
+    pings: int
 
 
 @dataclass(slots=True)
@@ -99,6 +111,7 @@ class TrialRunner:
             adapter=self.adapter,
         )
         self.watch(traffic)
+        pings = sum(sender.connection.pings for sender in traffic.senders)
         cpu, waited, wall = time.process_time(), _run_delay_s(), time.perf_counter()
         try:
             traffic.start()
@@ -111,7 +124,7 @@ class TrialRunner:
         finally:
             traffic.finish()
             self.watch(None)
-        how = _Ending(cpu, waiting, drained=drained, proven=proven, settled=settled)
+        how = _Ending(cpu, waiting, drained=drained, proven=proven, settled=settled, pings=pings)
         trial = self._judged(traffic, spec, number, began_at_s, how)
         if not drained:
             # What is still under way must not meet the next trial.
@@ -233,11 +246,20 @@ class TrialRunner:
             traffic.ledger.ended(sender.number)
             if not end.by_us or end.error:
                 t_s = end.at - traffic.began
+                quiet_s = max(end.at - sender.connection.heard_at, 0.0)
                 closes.append(
-                    Close(sender.number, round(t_s, 6), end.code, end.reason[:200], end.error[:200])
+                    Close(
+                        sender.number,
+                        round(t_s, 6),
+                        end.code,
+                        end.reason[:200],
+                        end.error[:200],
+                        round(quiet_s, 6),
+                        max(sender.next - sender.arrived, 0) if self.mode is not Mode.BROADCAST else None,
+                    )
                 )
         _record_notices(traffic)
-        judgement = traffic.ledger.judge(max_examples=3)
+        judgement = traffic.ledger.judge(max_examples=_MAX_RUNS)
         counts = {verdict.value: count for verdict, count in judgement.counts.items()}
         latency = traffic.tally.latency()
         until_s = min(traffic.schedule.duration_s, traffic.now_s)
@@ -283,10 +305,12 @@ class TrialRunner:
             proven=how.proven,
             rows=tuple(traffic.tally.rows),
             examples={
-                verdict.value: tuple(map(str, examples))
+                verdict.value: tuple(map(str, examples[:_MAX_EXAMPLES]))
                 for verdict, examples in judgement.examples.items()
                 if examples and verdict is not Verdict.DELIVERED
             },
+            missing=_missing(traffic, judgement.examples.get(Verdict.LOST, ())),
+            server_pings=sum(sender.connection.pings for sender in traffic.senders) - how.pings,
         )
 
 
@@ -307,6 +331,29 @@ def _record_notices(traffic: Traffic) -> None:
             message = traffic.numbers.get((room, number))
             if message is not None:
                 traffic.ledger.told(receiver, message[0], [(message[1], message[1])])
+
+
+def _missing(traffic: Traffic, runs: Sequence[Example]) -> tuple[Missing, ...]:
+    """Say where in each sender's messages the lost ones stand."""
+    if len(runs) >= _MAX_RUNS:
+        # The end is not known then, and where the lost stand would be a guess.
+        return ()
+    found: dict[tuple[int, int], list[Example]] = {}
+    for run in runs:
+        if isinstance(run.receiver, int) and isinstance(run.stream, int):
+            found.setdefault((run.receiver, run.stream), []).append(run)
+    return tuple(
+        Missing(
+            receiver,
+            sender,
+            sent=traffic.senders[sender].next,
+            lost=sum(run.last - run.first + 1 for run in pair),
+            first=min(run.first for run in pair),
+            last=max(run.last for run in pair),
+            longest=max(run.last - run.first + 1 for run in pair),
+        )
+        for (receiver, sender), pair in list(found.items())[:_MAX_MISSING]
+    )
 
 
 def _generator(lateness: list[tuple[int, int]], cpu: float, waiting: float | None) -> Generator:

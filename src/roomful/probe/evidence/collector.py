@@ -17,9 +17,11 @@ import psutil
 
 from roomful.probe.connection import Connection, open_connection
 from roomful.probe.errors import Unreachable
+from roomful.probe.evidence.redis import RedisInfo
 from roomful.probe.evidence.sources import (
     AcceptQueue,
     Cgroup,
+    Cost,
     NetCounters,
     Pressure,
     Processes,
@@ -58,6 +60,7 @@ class Evidence:
         self._samples: dict[str, list[dict[str, object]]] = {}
         self._unavailable: dict[str, str] = {}
         self._failures: dict[str, int] = {}
+        self._nothing: set[str] = set()
         self._sources: list[Source] = []
         self._processes: Processes | None = None
         self._traffic: Traffic | None = None
@@ -78,8 +81,9 @@ class Evidence:
         if local or self._options.pid is not None:
             self._processes = Processes(self._options.pid, port)
             self._sources += [AcceptQueue(port), SocketMemory(port), self._processes, Cgroup(self._processes)]
+            self._sources.append(RedisInfo(self._processes, port))
         else:
-            for name in ("accept_queue", "processes", "cgroup"):
+            for name in ("accept_queue", "processes", "cgroup", "redis"):
                 self._unavailable[name] = "the server runs on another machine"
             self._sources.append(SocketMemory(port))
         if not self._options.stacks:
@@ -117,6 +121,8 @@ class Evidence:
                     "name": name,
                     "available": bool(self._samples.get(name)),
                     "reason": self._unavailable.get(name),
+                    # It could look, and there was nothing.
+                    "nothing": name in self._nothing and not self._samples.get(name),
                     "samples": len(self._samples.get(name, ())),
                 }
                 for name in names
@@ -144,6 +150,14 @@ class Evidence:
         """Return the resident bytes of the server's processes, when they can be seen."""
         return None if self._processes is None else self._processes.memory()
 
+    def spent_now(self) -> Cost | None:
+        """Return what the server's processes had by now, when they can be seen."""
+        return None if self._processes is None else self._processes.spent()
+
+    def files_now(self) -> list[tuple[int, int | None]]:
+        """Return how many descriptors the server's processes have and may have, as far as that can be seen."""
+        return [] if self._processes is None else self._processes.files()
+
     # in the thread
 
     def _in_thread(self) -> None:
@@ -164,6 +178,8 @@ class Evidence:
                 continue
             if seen is not None:
                 self._keep(source.name, t_s, seen)
+            else:
+                self._nothing.add(source.name)
 
     def _fail(self, name: str, error: Exception) -> None:
         reason = str(error) or type(error).__name__

@@ -9,6 +9,8 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Final, Protocol
 
@@ -30,6 +32,14 @@ _TICKS: Final = os.sysconf("SC_CLK_TCK")
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 _MAX_SOCKETS: Final = 64
 _RESCAN_SAMPLES: Final = 25
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What processes had since they began: CPU time, and time in which they were ready and did not run."""
+
+    cpu_s: float
+    waited_s: float
 
 
 class Source(Protocol):
@@ -171,6 +181,27 @@ class Processes:
             except (OSError, ValueError, IndexError):
                 continue
         return total or None
+
+    def spent(self) -> Cost | None:
+        """Return what all threads had, when it can be seen."""
+        cpu = waited = 0
+        try:
+            for pid in self._pids:
+                for file in Path(f"/proc/{pid}/task").glob("*/schedstat"):
+                    ran, delayed, _ = file.read_text().split()
+                    cpu, waited = cpu + int(ran), waited + int(delayed)
+        except (OSError, ValueError):
+            return None
+        return Cost(cpu / 1e9, waited / 1e9) if self._pids else None
+
+    def files(self) -> list[tuple[int, int | None]]:
+        """Return how many descriptors each process has and may have, as far as that can be seen."""
+        found = []
+        for pid in self._pids:
+            with suppress(OSError):
+                limits = parse_limits(Path(f"/proc/{pid}/limits").read_text())
+                found.append((sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir()), limits.get("open_files")))
+        return found
 
     def _find(self) -> None:
         root = self._pid if self._pid is not None else _listener(self._port)

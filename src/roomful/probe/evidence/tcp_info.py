@@ -46,6 +46,7 @@ _KEPT: Final = frozenset(
         "lost",
         "retrans",
         "total_retrans",
+        "data_segs_out",
         "rtt_us",
         "snd_cwnd",
         "snd_wnd",

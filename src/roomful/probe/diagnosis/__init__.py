@@ -1,0 +1,9 @@
+"""Diagnosis: from what a run measured to the cause of what went wrong, or to the admission that it is not known.
+
+Pure, and in three steps: `facts` reads single values out of a result, `causes` declares what each cause asks of them,
+`judge` compares the two. Nothing is measured here, and no cause is named by an `if`.
+"""
+
+from roomful.probe.diagnosis.judge import diagnose
+
+__all__ = ("diagnose",)

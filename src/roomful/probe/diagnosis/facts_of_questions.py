@@ -1,0 +1,104 @@
+"""Facts from the questions: one message alone, many connections, connections that say nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from roomful.probe.diagnosis.reading import Found, Json, items, middle, number, part
+from roomful.probe.questions.storm import LATE_S
+
+__all__ = ("read",)
+
+_LEAST_ROUNDS: Final = 3
+_WITH_THE_SERVER_S: Final = 0.5
+
+
+def read(result: Json) -> Iterator[Found]:
+    """Return the facts of all questions."""
+    questions = part(result, "questions")
+    yield from _lone(part(questions, "lone"))
+    yield from _storm(part(questions, "storm"))
+    yield from _idle(result, items(questions, "idle"))
+
+
+def _lone(lone: Json) -> Iterator[Found]:
+    rounds = [each for each in items(lone, "rounds") if number(each, "echo_s") is not None]
+    # The first finds cold caches.
+    rounds = rounds[1:] if len(rounds) > _LEAST_ROUNDS else rounds
+    if len(rounds) < _LEAST_ROUNDS:
+        return
+    at_s = number(lone, "at_s")
+    echo_s = middle(number(each, "echo_s") for each in rounds)
+    ping_s = middle(number(each, "ping_before_s") for each in rounds)
+    during_s = middle(number(each, "ping_during_s") for each in rounds)
+    yield Found("lone.echo_s", echo_s, at_s)
+    yield Found("lone.ping_s", ping_s, at_s)
+    if echo_s is None or ping_s is None:
+        return
+    yield Found("lone.slowness", round(echo_s / max(ping_s, 1e-6), 2), at_s)
+    if during_s is not None:
+        yield Found("lone.blocked", round(max(during_s - ping_s, 0.0) / echo_s, 3), at_s)
+    spent_s, cpu_s, waited_s = number(lone, "spent_s"), number(lone, "cpu_s"), number(lone, "waited_s")
+    if spent_s and cpu_s is not None and waited_s is not None:
+        # What it waited for a core it could not use.
+        yield Found("lone.cpu", round(min(cpu_s / max(spent_s - waited_s, cpu_s, 1e-6), 1.0), 3), at_s)
+        yield Found("lone.waited", round(waited_s / spent_s, 3), at_s)
+
+
+def _storm(storm: Json) -> Iterator[Found]:
+    wanted, in_turn = number(storm, "wanted"), part(storm, "in_turn")
+    opened = number(in_turn, "opened")
+    if wanted is None or opened is None:
+        return
+    at_s = number(storm, "at_s")
+    yield Found("storm.wanted", int(wanted), at_s)
+    yield Found("storm.in_turn", int(opened), at_s)
+    yield Found("storm.in_turn_failed", in_turn.get("error") is not None, at_s)
+    yield Found("storm.slowest_s", number(in_turn, "slowest_s"), at_s)
+    used, limit = number(in_turn, "descriptors"), number(in_turn, "descriptor_limit")
+    if used is not None and limit is not None:
+        yield Found("storm.descriptors_left", int(limit - used), at_s)
+    connections = items(storm, "connections")
+    if not connections:
+        return
+    late = [each for each in connections if (number(each, "open_s") or LATE_S) >= LATE_S]
+    yield Found("storm.late", len(late), at_s)
+    yield Found("storm.retried", sum((number(each, "retries") or 0) > 0 for each in late), at_s)
+    for name, value in (("overflows", "listen_overflows"), ("backlog", "backlog")):
+        seen = number(storm, value)
+        yield Found(f"storm.{name}", None if seen is None else int(seen), at_s)
+
+
+def _idle(result: Json, idle: list[Json]) -> Iterator[Found]:
+    if not idle:
+        return
+    ended = [each for each in idle if number(each, "ended_at_s") is not None]
+    last = max((number(each, "ended_at_s") or 0.0 for each in ended), default=0.0)
+    if any(each.get("reachable") is False for each in items(result, "baselines")) or not result.get(
+        "complete"
+    ):
+        # What ended together with the server ended because of it.
+        ended = [each for each in ended if (number(each, "ended_at_s") or 0.0) < last - _WITH_THE_SERVER_S]
+    yield Found("idle.cuts", len(ended))
+    if not ended:
+        return
+    ages = [number(each, "quiet_s") or 0.0 for each in ended]
+    age_s = middle(ages)
+    assert age_s is not None, "there are some"
+    at_s = number(ended[0], "ended_at_s")
+    yield Found("idle.age_s", age_s, at_s)
+    if len(ages) > 1:
+        yield Found("idle.age_spread", round((max(ages) - min(ages)) / max(age_s, 1e-6), 3))
+    yield Found(
+        "idle.frames", round(sum(each.get("close_frame") is True for each in ended) / len(ended), 3), at_s
+    )
+    yield from _busy_lived(result, age_s)
+
+
+def _busy_lived(result: Json, age_s: float) -> Iterator[Found]:
+    """Say whether the connections that are pinged lived longer than the idle ones."""
+    pings = items(part(result, "evidence", "samples"), "ping")
+    answered = [number(each, "t_s") or 0.0 for each in pings if number(each, "rtt_s") is not None]
+    if len(answered) > 1:
+        yield Found("idle.busy_lived", answered[-1] - answered[0] > 1.5 * age_s)

@@ -1,0 +1,149 @@
+"""Which cause the probe names for which planted fault: the confusion matrix.
+
+`python -m tests.probe.bench.matrix --runs 10` runs every server of `examples/broken` so often with `--quick`, prints
+the matrix, and writes it and what was named in each run to `build/`.
+"""
+
+# ruff: noqa: T201  # a program prints
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.probe.broken import BROKEN, Broken
+
+__all__ = ("Named", "judge", "run_one")
+
+_START_S = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """What was named in one run.
+
+    Attributes:
+        server: Whose.
+        causes: Ids of what was named, the proven ones too.
+        proven: Ids of what was proven.
+        status: Of the whole diagnosis.
+        seconds: How long it took.
+        verdict: `right`, `undetermined` (nothing wrong was named, but not all that is true) or `wrong`.
+    """
+
+    server: str
+    causes: tuple[str, ...]
+    proven: tuple[str, ...]
+    status: str
+    seconds: float
+    verdict: str
+
+
+def judge(broken: Broken, causes: set[str]) -> str:
+    """Compare what was named with what is true."""
+    if causes - broken.causes - broken.also:
+        return "wrong"
+    return "right" if broken.causes <= causes else "undetermined"
+
+
+def run_one(
+    broken: Broken, *, knobs: bool = False, remote: bool = False, extra: tuple[str, ...] = ()
+) -> Named:
+    """Probe a server once, as a user would.
+
+    Args:
+        broken: Which.
+        knobs: Whether the probe may turn its knob.
+        remote: Whether it sees nothing but its own end, as if the server ran elsewhere.
+        extra: More options.
+    """
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "result.json"
+        options = ["--quick", "--quiet", "--json", str(path), *extra]
+        if remote:
+            options.append("--no-evidence")
+        if knobs and broken.knob is not None:
+            options += ["--knob", broken.knob]
+        server = [sys.executable, "-m", f"examples.broken.{broken.name}"]
+        command = [sys.executable, "-m", "roomful.probe", "run", *options, "--", *server]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+        result: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    diagnosis = result.get("diagnosis") or {"findings": [], "status": f"failed: {done.stderr[-200:]}"}
+    if remote:
+        # The child's end is not to be seen from elsewhere.
+        result.get("evidence", {}).pop("child", None)
+        from roomful.probe.diagnosis import diagnose
+        from roomful.probe.findings import diagnosis_to_json
+
+        diagnosis = diagnosis_to_json(diagnose(result)) if result else diagnosis
+    causes = {each["cause"] for each in diagnosis["findings"] if each["cause"]}
+    proven = {each["cause"] for each in diagnosis["findings"] if each["status"] == "proven"}
+    return Named(
+        broken.name,
+        tuple(sorted(causes)),
+        tuple(sorted(proven)),
+        diagnosis["status"],
+        round(time.monotonic() - began, 1),
+        judge(broken, causes),
+    )
+
+
+def table(named: list[Named]) -> Iterator[str]:
+    """Return the matrix as Markdown: a row for each server, a column for each outcome."""
+    yield "| server | is | runs | right | undetermined | wrong | named |"
+    yield "|---|---|---|---|---|---|---|"
+    for broken in BROKEN:
+        mine = [each for each in named if each.server == broken.name]
+        if not mine:
+            continue
+        verdicts = Counter(each.verdict for each in mine)
+        seen = Counter(
+            cause + (" (proven)" if cause in each.proven else "") for each in mine for cause in each.causes
+        )
+        shown = ", ".join(f"{cause} {count}" for cause, count in seen.most_common()) or "nothing"
+        true = ", ".join(sorted(broken.causes)) or "sound"
+        counts = " | ".join(str(verdicts[each]) for each in ("right", "undetermined", "wrong"))
+        yield f"| `{broken.name}` | {true} | {len(mine)} | {counts} | {shown} |"
+
+
+def main() -> int:
+    """Run all; 1 when something wrong was named as proven, or something sound was blamed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=10)
+    parser.add_argument("--only", action="append", default=[])
+    parser.add_argument("--knobs", action="store_true", help="prove what is named")
+    parser.add_argument("--remote", action="store_true", help="see nothing but our own end")
+    parser.add_argument("--out", default="build/probe-matrix")
+    space = parser.parse_args()
+    chosen = [broken for broken in BROKEN if not space.only or broken.name in space.only]
+    named: list[Named] = []
+    out = Path(space.out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    for number in range(space.runs):
+        for broken in chosen:
+            one = run_one(broken, knobs=space.knobs, remote=space.remote)
+            named.append(one)
+            print(f"{number + 1}/{space.runs} {one.verdict:<12} {one.server:<18} {one.status:<13} ", end="")
+            print(f"{', '.join(one.causes) or 'nothing'}  {one.seconds} s", flush=True)
+            out.with_suffix(".json").write_text(json.dumps([asdict(each) for each in named], indent=1) + "\n")
+    text = "\n".join(table(named))
+    out.with_suffix(".md").write_text(text + "\n")
+    print(f"\n{text}")
+    truth = {broken.name: broken.causes | broken.also for broken in BROKEN}
+    bad = [each for each in named if set(each.proven) - truth[each.server]]
+    blamed = [each for each in named if not truth[each.server] and each.causes]
+    return 1 if bad or blamed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
