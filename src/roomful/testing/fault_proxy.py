@@ -14,6 +14,7 @@ import asyncio
 import random
 import socket
 import struct
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from types import TracebackType
@@ -24,7 +25,7 @@ from .faults import TRANSPARENT, Break, Breaking, Direction, Script, Weather
 __all__ = ("FaultProxy", "Flow", "Link")
 
 _CHUNK_BYTES: Final = 16 * 1024
-_MAX_CHUNKS: Final = 16
+_MAX_CHUNKS: Final = 4
 """What a direction holds at most while it is delayed; then the sender is held back by TCP."""
 
 _LINGER_S: Final = 1.0
@@ -225,6 +226,7 @@ class FaultProxy:
         script: Gives the script of the next connection.
         links: The connections that live, in the order in which they came.
         accepted: How many connections there have been.
+        breaks: How many of them were broken, by how they were broken first.
     """
 
     def __init__(
@@ -238,6 +240,7 @@ class FaultProxy:
         self.server_port: int = server_port
         self.script: Callable[[int], Script] = (lambda _: script) if isinstance(script, Script) else script
         self.accepted: int = 0
+        self.breaks: Counter[Breaking] = Counter()
         self._receive_buffer_bytes = receive_buffer_bytes
         self._links: dict[Link, None] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -276,10 +279,10 @@ class FaultProxy:
         loop = asyncio.get_running_loop()
         while True:
             client, _ = await loop.sock_accept(listener)
-            self._start(self._carry(self.accepted, client))
+            self._start(self._carry(self.accepted, client, self.script(self.accepted)))
             self.accepted += 1
 
-    async def _carry(self, number: int, client: socket.socket) -> None:
+    async def _carry(self, number: int, client: socket.socket, script: Script) -> None:
         server = _tcp_socket(self._receive_buffer_bytes)
         try:
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -291,12 +294,14 @@ class FaultProxy:
             if isinstance(error, OSError):
                 return
             raise
-        link = Link(number, client, server, self.script(number))
+        link = Link(number, client, server, script)
         self._links[link] = None
         try:
             await link.run()
         finally:
             del self._links[link]
+            if link.broken is not None:
+                self.breaks[link.broken] += 1
 
 
 def _tcp_socket(receive_buffer_bytes: int | None = None) -> socket.socket:

@@ -1,0 +1,38 @@
+"""The servers that are tortured, each in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from roomful.testing.nemesis import ServerProcess
+
+__all__ = ("SUBJECTS", "subject")
+
+ROOT: Final = Path(__file__).parents[2]
+
+_APP: Final = "tests.nemesis.app:app"
+
+SUBJECTS: Final[Mapping[str, tuple[str, ...]]] = {
+    "fast": ("roomful", "serve", _APP, "--port", "0"),
+    "plain": ("roomful", "serve", _APP, "--port", "0"),
+    "interrupted": ("roomful", "serve", _APP, "--port", "0"),
+    "uvicorn": ("uvicorn", _APP, "--port", "0", "--ws", "websockets-sansio"),
+}
+"""The commands by name: our server with both paths and with a layer that misses events; uvicorn with its own class."""
+
+_ENVIRONMENT: Final = {
+    "plain": {"NEMESIS_PATH": "plain"},
+    "interrupted": {"NEMESIS_LAYER": "interrupted"},
+}
+
+
+def subject(name: str, *, mutation: str = "") -> ServerProcess:
+    """Return a server that has not been started."""
+    env = {**_ENVIRONMENT.get(name, {}), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    if mutation:
+        env["NEMESIS_MUTATION"] = mutation
+    return ServerProcess((sys.executable, "-m", *SUBJECTS[name]), cwd=ROOT, env=env)
