@@ -81,7 +81,10 @@ class Presence(Protocol):
     """Knows who is present in a room, over all processes.
 
     Each change is published once under `presence_topic(room)`, whose sequence is its own: when the first process says
-    that somebody is present, and when the last that said so takes it back or has died. Its payload is a `Change`.
+    that somebody is present, when a process replaces the info by another, and when the last that said so takes it back
+    or has died. Its payload is a `Change`.
+
+    The topic needs no history: a hub that suspects to have missed changes asks for the occupants.
     """
 
     async def appear(self, room: RoomName, who: str, info: bytes) -> None:

@@ -14,11 +14,13 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 from itertools import islice
 
+from ..core.capabilities import Change, Occupants
 from ..core.errors import LayerError
-from ..core.names import RoomName
+from ..core.names import RoomName, presence_topic
 from ..core.policies import Retention
 from ..core.ports import Deliver, Page, ProducerSeq, Receipt, Suspect
 from ..core.positions import Position
+from .values import Values
 
 __all__ = ("MemoryLayer",)
 
@@ -90,7 +92,7 @@ class _Room:
 
 
 class MemoryLayer:
-    """Implements the port `Layer` for one process.
+    """Implements the port `Layer` for one process, and the capabilities `KeyedState` and `Presence`.
 
     Order: `deliver` is called before `publish` returns, so the order of the calls is the order of the room.
     Once: a sequence takes effect once; a repeated key does so for `key_ttl_s`, as long as the room is remembered.
@@ -101,6 +103,8 @@ class MemoryLayer:
         max_idle_rooms: Rooms without members that are remembered at most; those that would be forgotten next go first.
         key_ttl_s: Seconds for which an idempotency key is remembered.
         max_keys_per_room: Keys of one room that are remembered at most; the oldest are forgotten first.
+        max_values: Values of `KeyedState` that are kept at most; no value is forgotten before its time, so what is new
+            is refused then.
         clock: A monotonic time in seconds.
     """
 
@@ -113,6 +117,7 @@ class MemoryLayer:
         max_idle_rooms: int = 10_000,
         key_ttl_s: float = 300.0,
         max_keys_per_room: int = 1000,
+        max_values: int = 100_000,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._idle_room_s = idle_room_s
@@ -128,6 +133,9 @@ class MemoryLayer:
         self._looks: list[tuple[float, RoomName]] = []
         self._looked_at: set[RoomName] = set()
         self._deliver: Deliver | None = None
+        self._values = Values(max_values, clock)
+        self._occupants: dict[RoomName, dict[str, bytes]] = {}
+        self._changes = 0
 
     def __repr__(self) -> str:
         return f"<MemoryLayer rooms={len(self._rooms)} idle={len(self._idle)}>"
@@ -138,11 +146,14 @@ class MemoryLayer:
         for name, room in self._rooms.items():
             room.is_attached = False
             self._rest(name, room)
+        self._occupants.clear()  # what was said through a loop that has died
         self._deliver = deliver
 
     async def stop(self) -> None:
-        """End; rooms are forgotten."""
+        """End; rooms and values are forgotten."""
         self._deliver = None
+        self._values.clear()
+        self._occupants.clear()
         self._rooms.clear()
         self._idle.clear()
         self._looks.clear()
@@ -212,6 +223,61 @@ class MemoryLayer:
             entries = state.history.after(state.epoch, after.offset, limit)
         complete = bool(entries) and entries[0][0].offset == after.offset + 1
         return Page(entries, complete, top)
+
+    # ── core.capabilities.Presence ──
+
+    async def appear(self, room: RoomName, who: str, info: bytes) -> None:
+        """Say that somebody is present; a second time replaces the info."""
+        if self._occupants.get(room, {}).get(who) != info:
+            # First what is so, then the news: whoever is told may ask at once.
+            self._occupants.setdefault(room, {})[who] = info
+            await self._publish_change(room, Change(who, info))
+
+    async def disappear(self, room: RoomName, who: str) -> None:
+        """Say that somebody is no longer present."""
+        occupants = self._occupants.get(room, {})
+        if who in occupants:
+            del occupants[who]
+            if not occupants:
+                del self._occupants[room]
+            await self._publish_change(room, Change(who, None))
+
+    async def occupants(self, room: RoomName) -> Occupants:
+        """Return who is present."""
+        topic = self._room(presence_topic(room))
+        return Occupants(Position(topic.epoch, topic.offset), dict(self._occupants.get(room, {})))
+
+    def _publish_change(self, room: RoomName, change: Change) -> asyncio.Future[Receipt]:
+        self._changes += 1
+        return self.publish(presence_topic(room), change.pack(), seq=ProducerSeq(self._token, self._changes))
+
+    # ── core.capabilities.KeyedState ──
+
+    async def put_once(self, key: str, value: bytes, *, ttl_s: float) -> bool:
+        """Store a value if the key has none; return whether it was stored.
+
+        Raises:
+            LayerAway: As many values are kept as may be.
+        """
+        return self._values.put_once(key, value, ttl_s)
+
+    async def put(self, key: str, value: bytes, *, ttl_s: float) -> None:
+        """Store a value, whatever the key had.
+
+        Raises:
+            LayerAway: As many values are kept as may be.
+        """
+        self._values.put(key, value, ttl_s)
+
+    async def get(self, key: str) -> bytes | None:
+        """Return a value that has not expired."""
+        return self._values.get(key)
+
+    async def take_once(self, key: str) -> bytes | None:
+        """Remove and return a value; of all that ask, one gets it."""
+        return self._values.take_once(key)
+
+    # ── Rooms that are forgotten ──
 
     def _room(self, name: RoomName) -> _Room:
         state = self._rooms.get(name)
