@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from . import auth as _auth
 from ._version import __version__
-from .assembly import Hub
+from .assembly import Hub, Producer
 from .auth import Admission, Origins, Permissions, Tickets
 from .consumers import on
 from .core.access import Principal
@@ -20,6 +20,7 @@ from .core.errors import (
     HubClosed,
     InvalidMessage,
     InvalidState,
+    LayerAway,
     LayerError,
     LimitError,
     NotAuthenticated,
@@ -27,6 +28,7 @@ from .core.errors import (
     NotShared,
     PolicyError,
     PositionError,
+    PushInDoubt,
     Refuse,
     ReplyError,
     RoomfulError,
@@ -65,6 +67,7 @@ __all__ = (
     "Joined",
     "Jwks",
     "JwtAuth",
+    "LayerAway",
     "LayerError",
     "LimitError",
     "Limits",
@@ -76,6 +79,8 @@ __all__ = (
     "PolicyError",
     "Position",
     "PositionError",
+    "Producer",
+    "PushInDoubt",
     "Principal",
     "Receipt",
     "Refuse",

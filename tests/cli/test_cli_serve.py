@@ -116,6 +116,7 @@ def test_serve_wrong_options_are_wrong_usage(folder: Path, wrong: tuple[str, ...
 
 def test_serve_memory_layer_under_several_workers_is_an_error_at_start(folder: Path) -> None:
     """Found once, before any worker is started; the text says what to do."""
+    (folder / "site_app.py").write_text(APP.format(options="'memory://'"))
     done = run(folder, "serve", "site_app:app", "--workers", "2", "--port", "0")
     assert done.returncode == 1
     assert "MemoryLayer reaches one process and the server runs 2" in done.stderr

@@ -29,9 +29,8 @@ from ..core.policies import Policies, RoomPolicy
 from ..core.ports import Addressed, Joined, Layer, Receipt
 from ..core.positions import Position
 from ..hub import Engine, Statistics
-from ..layers.memory import MemoryLayer
 from ..wire import EventsCodec, RawCodec
-from .layer_url import layer_from_url
+from .layer_url import default_layer, layer_from_url
 
 __all__ = ("Hub",)
 
@@ -43,7 +42,9 @@ class Hub:
     framework, or just use it: it starts by itself, and then whoever owns the loop should `await hub.close()`.
 
     Args:
-        layer: A layer, or its URL. The default reaches one process.
+        layer: A layer, or its URL: `redis://…`, `rediss://…`, `unix://…`, `embedded://` or `memory://`. The default is
+            what the environment variable `ROOMFUL_LAYER` names, as `roomful serve` does for several workers; else
+            memory, which reaches one process.
         rooms: Policies of rooms by pattern, in which `*` stands for any characters; the first that matches a room's
             name holds. Other rooms keep no history, and let slow members go.
         limits: The bounds of each connection.
@@ -79,7 +80,9 @@ class Hub:
         self.codec: EventsCodec = EventsCodec()
         self.raw_codec: RawCodec = RawCodec()
         self.threads: Threads = Threads(self.limits.max_handler_threads)
-        self.engine: Engine = Engine(layer or MemoryLayer(), self.codec, self.limits, Policies(rooms or {}))
+        self.engine: Engine = Engine(
+            layer or default_layer(shared=shared), self.codec, self.limits, Policies(rooms or {})
+        )
         authenticators = auth if isinstance(auth, Sequence) else (auth,)
         self.gate: Gate = Gate(
             auth=authenticators,
@@ -124,7 +127,8 @@ class Hub:
         if workers > 1 and self._shared and not self.engine.layer.shared:
             raise NotShared(
                 f"{type(self.engine.layer).__name__} reaches one process and the server runs {workers}; "
-                "name a shared layer, or say Hub(shared=False)"
+                "name a shared layer (redis://…), install roomful[embedded] and use roomful serve, "
+                "or say Hub(shared=False)"
             )
 
     def _keyed_state(self, user: Stateful) -> KeyedState:

@@ -5,6 +5,7 @@ It opens nothing; a layer is reached when the hub starts. A layer's own packages
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Final
 
 from ..core.errors import LayerError
@@ -14,9 +15,31 @@ from ..layers.memory import MemoryLayer
 if TYPE_CHECKING:
     from ..layers.redis import RedisLayer
 
-__all__ = ("layer_from_url", "redis_layer")
+__all__ = ("LAYER_VARIABLE", "default_layer", "default_urls", "layer_from_url", "redis_layer")
+
+LAYER_VARIABLE: Final = "ROOMFUL_LAYER"
+"""Names the layer of hubs that name none; `roomful serve` sets it for its workers."""
+
+default_urls: Final[set[str]] = set()
+"""The URLs that `default_layer` has used in this process."""
 
 _REDIS: Final = ("redis", "rediss", "unix")
+
+
+def default_layer(*, shared: bool) -> Layer:
+    """Return the layer of a hub that names none: what the environment names, else the memory layer.
+
+    Args:
+        shared: Whether the hub's rooms are to reach every worker process.
+
+    Raises:
+        LayerError: The environment names no layer, or a package is missing.
+    """
+    url = os.environ.get(LAYER_VARIABLE, "") if shared else ""
+    if not url:
+        return MemoryLayer()
+    default_urls.add(url)
+    return layer_from_url(url)
 
 
 def layer_from_url(url: str) -> Layer:
@@ -31,6 +54,8 @@ def layer_from_url(url: str) -> Layer:
     if separator and scheme in _REDIS:
         return redis_layer(url)
     if separator and scheme == "embedded":
+        if (url := os.environ.get(LAYER_VARIABLE, "")) and not url.startswith("embedded"):
+            return default_layer(shared=True)  # the parent of the workers runs the server
         try:
             from ..layers.redis.embedded import EmbeddedLayer  # noqa: PLC0415 -- its packages are optional
         except ModuleNotFoundError as error:

@@ -11,11 +11,14 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from ..core.errors import NotShared
+from ..assembly.layer_url import LAYER_VARIABLE, default_urls
+from ..core.errors import LayerError
 from .worker import application
 
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
+
+    from ..layers.redis.embedded import EmbeddedServer
 
 __all__ = ("add_parser", "run")
 
@@ -32,6 +35,10 @@ def add_parser(commands: _SubParsersAction[argparse.ArgumentParser]) -> None:
     )
     parser.add_argument(
         "--workers", type=_count, default=1, help="number of processes (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--layer",
+        help="layer of hubs that name none, such as redis://localhost; several workers have a private one by default",
     )
     parser.add_argument("--log-level", choices=LOG_LEVELS, default="info", help="(default: %(default)s)")
     parser.add_argument(
@@ -77,11 +84,17 @@ def run(args: argparse.Namespace) -> int:
             "root_path", "forwarded_allow_ips", "ssl_certfile", "ssl_keyfile",
         )
     }  # fmt: skip
+    if args.layer:
+        os.environ[LAYER_VARIABLE] = args.layer
+    embedded: EmbeddedServer | None = None
     try:
         if args.workers > 1:
+            embedded = _embedded()
             # What cannot work in a worker is found here once, instead of in each worker again and again.
             sys.path.insert(0, args.app_dir)
             application()
+            if embedded is not None and embedded.url in default_urls:
+                embedded.start()
         uvicorn.run(
             "roomful.cli.worker:application",
             factory=True,
@@ -89,12 +102,29 @@ def run(args: argparse.Namespace) -> int:
             http="roomful.server.http:HttpProtocol",
             **options,
         )
-    except NotShared as error:
+    except LayerError as error:
         print(f"roomful serve: {error}", file=sys.stderr)
         return 1
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 1
+    finally:
+        if embedded is not None:
+            embedded.stop()
     return 0
+
+
+def _embedded() -> EmbeddedServer | None:
+    """Return the server that the workers share when no layer is named, not started; None where there is none."""
+    if os.environ.get(LAYER_VARIABLE):
+        return None
+    try:
+        from ..layers.redis.embedded import EmbeddedServer
+
+        server = EmbeddedServer()
+    except (ModuleNotFoundError, LayerError):
+        return None  # a hub that needs it says so
+    os.environ[LAYER_VARIABLE] = server.url
+    return server
 
 
 def _port(text: str) -> int:

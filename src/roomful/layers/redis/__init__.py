@@ -2,6 +2,6 @@
 
 from .layer import RedisLayer, RedisStatus
 from .line import Timing
-from .publisher import Bounds
+from .publisher import AS_BEFORE, Bounds, keep_text
 
-__all__ = ("Bounds", "RedisLayer", "RedisStatus", "Timing")
+__all__ = ("AS_BEFORE", "Bounds", "RedisLayer", "RedisStatus", "Timing", "keep_text")

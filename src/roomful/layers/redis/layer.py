@@ -7,24 +7,28 @@ that another run of the server may have taken.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
+import math
 import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Any, Final, Literal, cast
 
+from ...core.capabilities import Occupants
 from ...core.errors import LayerAway, LayerError
 from ...core.names import RoomName
 from ...core.policies import Retention
 from ...core.ports import Deliver, Page, ProducerSeq, Receipt, Suspect
 from ...core.positions import Position
 from .address import Address
+from .client import Client
+from .island import Island
 from .keys import Keys
-from .library import function
-from .line import Line, Timing, load_library
-from .link import CommandError, Link
-from .publisher import Bounds, Publisher, keep_text
+from .line import Line, Timing
+from .presence import NodePresence
+from .publisher import Bounds, keep_text
 from .subscriber import Subscriber
 
 __all__ = ("RedisLayer", "RedisStatus")
@@ -32,8 +36,8 @@ __all__ = ("RedisLayer", "RedisStatus")
 logger: Final = logging.getLogger("roomful.layer")
 
 _TICK_S: Final = 0.25
+_POLICIES: Final = ("refuse", "local")
 _SWEEP_S: Final = 60.0  # in which the top of every attached room is asked for once
-_LAST_ANSWERS_S: Final = 2.0  # for which `stop` waits for pushes that are under way
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +74,17 @@ class RedisLayer:
     Args:
         url: `redis://`, `rediss://` or `unix://`.
         prefix: What all keys begin with; layers with the same one share their rooms.
+        when_layer_is_down: What becomes of pushes while the server is away. `refuse`: they raise `LayerAway`, or wait
+            for `Bounds.hold_s`. `local`: each node carries its own to its own members, in an epoch of its own, of whose
+            begin and end they are told.
         bounds: What may be under way, and for how long.
         timing: How patient it is with the server.
         clock: A monotonic time in seconds.
 
+    `prefix`, `when_layer_is_down` and `hold_s` may also stand in the URL: `redis://localhost?prefix=shop&hold_s=5`.
+
     Raises:
-        LayerError: The URL names no server.
+        LayerError: The URL names no server, or has an option that is not known.
     """
 
     shared = True
@@ -85,30 +94,36 @@ class RedisLayer:
         url: str,
         *,
         prefix: str = "roomful",
+        when_layer_is_down: Literal["refuse", "local"] = "refuse",
         bounds: Bounds | None = None,
         timing: Timing | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.address, options = Address.parse(url)
         prefix = options.pop("prefix", prefix)
+        policy = options.pop("when_layer_is_down", when_layer_is_down)
+        self._bounds = bounds or Bounds()
+        if "hold_s" in options:
+            self._bounds = dataclasses.replace(self._bounds, hold_s=_seconds(options.pop("hold_s")))
         if options:
             raise LayerError(f"URL of the layer has an unknown option {min(options)!r}")
         if "{" in prefix or not prefix:
             raise LayerError(f"prefix is {prefix!r}; expected at least one character, and no brace")
+        if policy not in _POLICIES:
+            raise LayerError(f"when_layer_is_down is {policy!r}; expected one of {_POLICIES}")
+        self._is_local = policy == "local"
         self.node: str = secrets.token_urlsafe(9)
-        self._keys = Keys(prefix)
-        self._bounds = bounds or Bounds()
+        self.keys = Keys(prefix)
         self._timing = timing or Timing()
         self._clock = clock
-        self._idle_ms = int(self._bounds.idle_room_s * 1000)
         self._outages = 0
         self._problem = "it is not started"
-        self._publisher: Publisher | None = None
+        self._client: Client | None = None
         self._subscriber: Subscriber | None = None
-        self._lines: tuple[Line, ...] = ()
-        self._ticking: asyncio.Task[None] | None = None
-        self._reloads: dict[Link, list[Callable[[LayerError | None], None]]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._line: Line | None = None
+        self._presence: NodePresence | None = None
+        self._island: Island | None = None
+        self._sweeping: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
         return f"<RedisLayer {self.address}>"
@@ -121,77 +136,82 @@ class RedisLayer:
         Raises:
             LayerError: The server cannot be reached or used; the text says why.
         """
-        publisher = Publisher(self._keys, self._bounds, self._reload, self._clock)
-        subscriber = Subscriber(self._keys, self._bounds.idle_room_s, deliver, suspect, self._reload)
-
-        async def publishes(link: Link) -> None:
-            publisher.up(link)
-            self._is_up()
-
-        async def receives(link: Link) -> None:
-            subscriber.up(link)
-            self._is_up()
-
-        def refuses(reason: str) -> None:
-            publisher.down(reason)
-            self._is_down(reason)
-
-        def hears_nothing(reason: str) -> None:
-            subscriber.down()
-            self._is_down(reason)
-
-        commands = Line(self.address, self._timing, Link, publishes, refuses)
-        events = Line(self.address, self._timing, subscriber.make_link, receives, hears_nothing)
-        self._lines = (commands, events)
-        self._publisher, self._subscriber = publisher, subscriber
+        client = Client(
+            self.address,
+            self.keys,
+            bounds=self._bounds,
+            timing=self._timing,
+            is_up=self._look,
+            is_down=self._is_down,
+            clock=self._clock,
+        )
+        subscriber = Subscriber(self.keys, self._bounds.idle_room_s, deliver, suspect, client.reloads.load)
+        line = Line(self.address, self._timing, subscriber.make_link, subscriber.up, self._hears_nothing)
+        self._client, self._subscriber, self._line = client, subscriber, line
+        self._presence = NodePresence(
+            client,
+            self.keys,
+            self.node,
+            idle_room_s=self._bounds.idle_room_s,
+            lease_s=self._timing.lease_s,
+        )
         self._problem = "it is not connected yet"
         try:
-            await commands.start()
-            await events.start()
-            self._is_up()
+            await client.start()
+            await line.start()
         except BaseException:
             await self.stop()
             raise
-        self._ticking = asyncio.create_task(self._tick(publisher, subscriber), name="roomful-redis-tick")
+        self._look()
+        self._sweeping = asyncio.create_task(self._sweep(subscriber), name="roomful-redis-sweep")
 
     async def stop(self) -> None:
         """End, once the pushes that are under way are answered or two seconds have passed."""
-        publisher, subscriber = self._publisher, self._subscriber
-        if publisher is not None and self._lines and self._lines[0].link is not None:
-            await publisher.emptied(_LAST_ANSWERS_S)
-        if self._ticking is not None:
-            self._tasks.add(self._ticking)
-        for task in self._tasks:
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
-        self._tasks.clear()
-        self._ticking = None
-        if subscriber is not None:
+        client, subscriber, line = self._client, self._subscriber, self._line
+        if self._presence is not None:
+            await self._presence.stop()
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+            await asyncio.wait((self._sweeping,))
+            self._sweeping = None
+        if client is not None and subscriber is not None and line is not None:
+            await client.stop()
             subscriber.stop()
-        for line in self._lines:
             await line.stop()
-        if publisher is not None:
-            publisher.stop()
-        self._lines, self._publisher, self._subscriber = (), None, None
+        self._client, self._subscriber, self._line, self._presence, self._island = (None,) * 5
         self._problem = "it was stopped"
 
-    async def _tick(self, publisher: Publisher, subscriber: Subscriber) -> None:
-        since_sweep = 0.0
+    async def _sweep(self, subscriber: Subscriber) -> None:
+        due = 0.0
         while True:
             await asyncio.sleep(_TICK_S)
-            publisher.expire()
-            since_sweep += subscriber.room_count * _TICK_S / _SWEEP_S
-            if since_sweep >= 1:
-                subscriber.sweep(int(since_sweep))
-                since_sweep %= 1
+            self._look()
+            due += subscriber.room_count * _TICK_S / _SWEEP_S
+            if due >= 1:
+                subscriber.sweep(int(due))
+                due %= 1
 
     # ── The server comes and goes ──
 
-    def _is_up(self) -> None:
-        if self._problem and self._lines and all(line.link is not None for line in self._lines):
+    def _look(self) -> None:
+        client, line = self._client, self._line
+        if (
+            self._problem
+            and client is not None
+            and line is not None
+            and client.is_up
+            and line.link is not None
+        ):
             self._problem = ""
             logger.info("layer %s is reached", self.address)
+            if self._island is not None and self._subscriber is not None:
+                self._island = None
+                self._subscriber.unmute()
+
+    def _hears_nothing(self, reason: str) -> None:
+        if self._subscriber is not None:
+            self._subscriber.down()
+        self._is_down(reason)
 
     def _is_down(self, reason: str) -> None:
         if not self._problem:
@@ -199,41 +219,32 @@ class RedisLayer:
             logger.warning("layer %s is away: %s", self.address, reason)
         self._problem = reason
 
+    def _alone(self) -> Island | None:
+        """Return the island of this node, if that is what carries its pushes now."""
+        client, subscriber = self._client, self._subscriber
+        if not self._is_local or self._island is not None or client is None or subscriber is None:
+            return self._island
+        if not client.is_up:
+            self._island = Island(subscriber.deliver, subscriber.is_attached)
+            subscriber.is_muted = True
+        return self._island
+
+    def health(self) -> str:
+        """Return what is wrong, or nothing: whether it can publish and receives."""
+        return self._problem
+
     def status(self) -> RedisStatus:
         """Return how the server is, and what the layer holds."""
-        publisher, subscriber = self._publisher, self._subscriber
+        client, subscriber = self._client, self._subscriber
         return RedisStatus(
             is_up=not self._problem,
             problem=self._problem,
             outages=self._outages,
-            pending=publisher.pending if publisher else 0,
+            pending=client.publisher.pending if client else 0,
             attached=subscriber.room_count if subscriber else 0,
             received=subscriber.received if subscriber else 0,
             suspected=subscriber.suspected if subscriber else 0,
         )
-
-    def _reload(self, link: Link, done: Callable[[LayerError | None], None]) -> None:
-        """Load the functions again, once for all that miss them."""
-        waiting = self._reloads.get(link)
-        if waiting is not None:
-            waiting.append(done)
-            return
-        self._reloads[link] = [done]
-
-        async def load() -> None:
-            problem: LayerError | None = None
-            try:
-                await load_library(link)
-            except LayerError as error:
-                problem = error
-            finally:
-                calls = self._reloads.pop(link)
-            for call in calls:
-                call(problem)
-
-        task = asyncio.create_task(load(), name="roomful-redis-reload")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
     # ── Rooms ──
 
@@ -251,9 +262,12 @@ class RedisLayer:
         Awaiting it raises `LayerAway` when it had no effect because the server was away, `PushInDoubt` when nobody can
         know, and another `LayerError` when the server has refused it.
         """
-        if self._publisher is None:
-            raise LayerError("layer is not started")
-        return self._publisher.publish(room, payload, seq, key, keep_text(keep))
+        client = self._started()
+        if (island := self._alone()) is not None:
+            receipt: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
+            receipt.set_result(island.publish(room, payload, key))
+            return receipt
+        return client.publish(room, payload, seq, key=key, keep=keep_text(keep))
 
     async def attach(self, room: RoomName) -> Position:
         """Begin to deliver a room.
@@ -264,6 +278,9 @@ class RedisLayer:
         """
         if self._subscriber is None:
             raise LayerError("layer is not started")
+        if (island := self._alone()) is not None:
+            self._subscriber.expect(room)
+            return island.top(room)
         try:
             async with asyncio.timeout(self._bounds.answer_timeout_s):
                 return await self._subscriber.attach(room)
@@ -279,9 +296,11 @@ class RedisLayer:
 
     async def history(self, room: RoomName, after: Position, limit: int) -> Page:
         """Return kept events that follow `after`, the oldest first, all with the room's present epoch."""
-        keys = self._keys.room(room)
+        if (island := self._alone()) is not None:
+            return island.history(room, after)
+        keys = self.keys.room(room)
         names = (keys.meta, keys.stream)
-        answer = await self.call("history", names, after.epoch, after.offset, limit)
+        answer = await self._started().call("history", names, after.epoch, after.offset, limit)
         name, top, leads, *flat = cast("list[Any]", answer)
         epoch = name.decode()
         entries = tuple(
@@ -290,29 +309,71 @@ class RedisLayer:
         first = entries[0][0].offset - 1 if entries else top
         return Page(entries, complete=bool(leads) and first == after.offset, top=Position(epoch, top))
 
-    async def call(self, name: str, keys: tuple[str, ...], *arguments: str | bytes | int) -> object:
-        """Call a function that may be called twice; wait for the server while it is away, within the bounds.
+    # ── core.capabilities.Presence ──
+
+    async def appear(self, room: RoomName, who: str, info: bytes) -> None:
+        """Say that somebody is present through this process."""
+        await self._present().appear(room, who, info)
+
+    async def disappear(self, room: RoomName, who: str) -> None:
+        """Say that somebody is no longer present through this process."""
+        await self._present().disappear(room, who)
+
+    async def occupants(self, room: RoomName) -> Occupants:
+        """Return who is present."""
+        return await self._present().occupants(room)
+
+    # ── core.capabilities.KeyedState ──
+
+    async def put_once(self, key: str, value: bytes, *, ttl_s: float) -> bool:
+        """Store a value if the key has none.
 
         Raises:
-            LayerAway: It has not answered in time.
-            LayerError: It has refused.
+            LayerAway: The server is away, or its answer was lost and nobody knows whether it has stored the value.
         """
-        if not self._lines:
+        name = self.keys.value(key)
+        return (
+            await self._started().command("SET", name, value, "PX", _ms(ttl_s), "NX", twice=False) is not None
+        )
+
+    async def put(self, key: str, value: bytes, *, ttl_s: float) -> None:
+        """Store a value, whatever the key had."""
+        await self._started().command("SET", self.keys.value(key), value, "PX", _ms(ttl_s))
+
+    async def get(self, key: str) -> bytes | None:
+        """Return a value that has not expired."""
+        return cast("bytes | None", await self._started().command("GET", self.keys.value(key)))
+
+    async def take_once(self, key: str) -> bytes | None:
+        """Remove and return a value.
+
+        Raises:
+            LayerAway: The server is away, or its answer was lost; then nobody gets the value.
+        """
+        return cast(
+            "bytes | None", await self._started().command("GETDEL", self.keys.value(key), twice=False)
+        )
+
+    def _present(self) -> NodePresence:
+        if self._presence is None:
             raise LayerError("layer is not started")
-        has_reloaded = False
-        try:
-            async with asyncio.timeout(self._bounds.answer_timeout_s):
-                while True:
-                    link = await self._lines[0].up(self._bounds.answer_timeout_s)
-                    try:
-                        return await link.call("FCALL", function(name), len(keys), *keys, *arguments)
-                    except LayerAway:
-                        await asyncio.wait((link.lost,))
-                        await asyncio.sleep(0)
-                    except CommandError as error:
-                        if has_reloaded or "Function not found" not in str(error):
-                            raise
-                        has_reloaded = True
-                        await load_library(link)
-        except TimeoutError:
-            raise LayerAway(f"layer {self.address} is away: {self._problem}") from None
+        return self._presence
+
+    def _started(self) -> Client:
+        if self._client is None:
+            raise LayerError("layer is not started")
+        return self._client
+
+
+def _ms(seconds: float) -> int:
+    return max(1, int(seconds * 1000))
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < math.inf:
+        raise LayerError(f"hold_s is {text!r}; expected a number of seconds")
+    return seconds

@@ -28,12 +28,14 @@ class Timing:
         ping_interval_s: Seconds from one ping to the next.
         ping_timeout_s: Seconds for its answer, and for that of every command before it.
         max_backoff_s: Seconds between two attempts to connect, at most.
+        lease_s: Seconds after which a node that gives no sign of life counts as dead, for presence.
     """
 
     connect_timeout_s: float = 2.0
     ping_interval_s: float = 1.0
     ping_timeout_s: float = 2.0
     max_backoff_s: float = 1.0
+    lease_s: float = 6.0
 
 
 class Line:

@@ -22,7 +22,10 @@ from .keys import Keys, RoomKeys
 from .library import function
 from .link import CommandError, Link
 
-__all__ = ("Bounds", "Publisher", "keep_text")
+__all__ = ("AS_BEFORE", "Bounds", "Publisher", "keep_text")
+
+AS_BEFORE: Final = "="
+"""Keep what the room has kept so far; for producers that do not know its policy."""
 
 _MAX_BATCH: Final = 128
 _MAX_BATCH_BYTES: Final = 256 * 1024

@@ -25,6 +25,7 @@ __all__ = ("Subscriber",)
 logger: Final = logging.getLogger("roomful.layer")
 
 _TOP: Final = function("top")
+_NOWHERE: Final = "?"  # no epoch is called so
 
 
 class _Room:
@@ -50,6 +51,12 @@ class Subscriber:
         deliver: Takes the events.
         suspect: Takes the rooms of which some may have been missed.
         reload: Loads the functions again on a link, and calls back.
+
+    Attributes:
+        deliver: As given.
+        is_muted: Whether what comes is dropped, because the node is an island.
+        received: Publications that have come.
+        suspected: How often a room was suspected.
     """
 
     def __init__(
@@ -60,11 +67,12 @@ class Subscriber:
         suspect: Suspect,
         reload: Callable[[Link, Callable[[LayerError | None], None]], None],
     ) -> None:
+        self.deliver = deliver
+        self.is_muted = False
         self.received = 0
         self.suspected = 0
         self._keys = keys
         self._idle_ms = int(idle_room_s * 1000)
-        self._deliver = deliver
         self._suspect_room = suspect
         self._reload = reload
         self._rooms: dict[bytes, _Room] = {}
@@ -103,6 +111,24 @@ class Subscriber:
                 self.detach(name)
             raise
 
+    def is_attached(self, name: RoomName) -> bool:
+        """Return whether a room is delivered."""
+        return self._keys.room(name).channel.encode() in self._rooms
+
+    def expect(self, name: RoomName) -> None:
+        """Deliver a room as soon as there is a link again, and suspect it then."""
+        keys = self._keys.room(name)
+        room = self._rooms.setdefault(keys.channel.encode(), _Room(name, keys))
+        room.epoch = room.epoch or _NOWHERE
+
+    def unmute(self) -> None:
+        """Suspect every room, now that what comes is delivered again."""
+        self.is_muted = False
+        for room in self._rooms.values():
+            room.epoch = _NOWHERE
+            if self._link is not None:
+                self._ask(self._link, room, subscribe=False)
+
     def detach(self, name: RoomName) -> None:
         """Cease to deliver a room."""
         keys = self._keys.room(name)
@@ -126,7 +152,7 @@ class Subscriber:
 
     # ── The link ──
 
-    def up(self, link: Link) -> None:
+    async def up(self, link: Link) -> None:
         """Subscribe all rooms on a new link; each whose top has moved meanwhile is suspected."""
         self._link = link
         for room in self._rooms.values():
@@ -168,7 +194,7 @@ class Subscriber:
         at = Position(epoch.decode(), top)
         if not room.epoch:
             room.epoch, room.offset = at.epoch, top
-        elif room.epoch != at.epoch or room.offset != top:
+        elif (room.epoch != at.epoch or room.offset != top) and not self.is_muted:
             room.epoch, room.offset = at.epoch, top
             self._suspect(room)
         waiters, room.waiters = room.waiters, []
@@ -202,7 +228,7 @@ class Subscriber:
 
     def _published(self, channel: bytes, message: bytes) -> None:
         room = self._rooms.get(channel)
-        if room is None or not room.epoch:
+        if room is None or not room.epoch or self.is_muted:
             return
         self.received += 1
         head, _, body = message.partition(b"\n")
@@ -220,8 +246,9 @@ class Subscriber:
             self._suspect(room)
             room.epoch = epoch
         room.offset = offset + len(payloads) - 1
+        deliver = self.deliver
         for payload in payloads:
-            self._deliver(room.name, Position(epoch, offset), payload)
+            deliver(room.name, Position(epoch, offset), payload)
             offset += 1
 
     def _warn(self, room: _Room) -> None:
