@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import time
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -37,6 +38,7 @@ class Planted:
         die_after: It ends its process after so many messages.
         close_after: It closes the connection with 1011 after so many messages.
         mute_after: It takes messages and says nothing after so many.
+        block_s: It blocks its loop for so long for each message.
         slow_s: It takes this long for each message, one after the other.
     """
 
@@ -55,6 +57,7 @@ class Planted:
     close_after: int = 0
     mute_after: int = 0
     slow_s: float = 0.0
+    block_s: float = 0.0
 
 
 class _Server:
@@ -96,6 +99,8 @@ class _Server:
                 worker.cancel()
 
     async def pace(self) -> None:
+        if self.planted.block_s:
+            time.sleep(self.planted.block_s)  # noqa: ASYNC251  # as planted
         if self.planted.slow_s:
             await asyncio.sleep(self.planted.slow_s)
         if not self.planted.capacity:

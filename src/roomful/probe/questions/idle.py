@@ -36,6 +36,21 @@ class IdleWatch:
         self._open: dict[Connection, float] = {}
         self._tasks: list[asyncio.Task[None]] = []
 
+    @property
+    def ended(self) -> int:
+        """How many have ended."""
+        return len(self._ended)
+
+    @property
+    def open(self) -> int:
+        """How many live."""
+        return len(self._open)
+
+    @property
+    def pings(self) -> int:
+        """How many pings the server has sent to those that live."""
+        return sum(connection.pings for connection in self._open)
+
     def start(self) -> None:
         """Open them."""
         self._tasks = [asyncio.create_task(self._hold(number)) for number in range(_CONNECTIONS)]

@@ -1,0 +1,129 @@
+"""Knobs, predictions and what rounds say to them; and one intervention with a real server."""
+
+from __future__ import annotations
+
+import pytest
+
+from roomful.probe.diagnosis.causes import cause_of
+from roomful.probe.errors import UsageError
+from roomful.probe.findings import Arm, Knob, Prediction, Round, Status
+from roomful.probe.intervention.knobs import PLACEBO, parse_knob, setting_of
+from roomful.probe.intervention.predict import decide, predict, ratio_of
+
+TWICE = Prediction("twice", "lone_echo", "s", 1.5, 2.66)
+GONE = Prediction("gone", "duplicate_share", "share", 0.0, 0.1)
+
+
+def rounds(a: list[float | None], b: list[float | None], placebo: list[float | None]) -> list[Round]:
+    """Return rounds in the order in which they are made."""
+    made = []
+    for values in zip(a, b, placebo, strict=True):
+        made += [Round(arm, "", value, 0.0) for arm, value in zip(Arm, values, strict=True)]
+    return made
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("env:BLOCK_MS=20,40", Knob("env", "BLOCK_MS", "20", "40")),
+        ("arg:--ws-max-size=65536,131072", Knob("arg", "--ws-max-size", "65536", "131072")),
+        ("limit:nofile=64,128", Knob("limit", "nofile", "64", "128")),
+    ],
+)
+def test_a_knob_is_read(text: str, expected: Knob) -> None:
+    """Three kinds, each with two values."""
+    assert parse_knob(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "BLOCK_MS=20,40", "env:A=1", "env:A=1,1", "limit:stack=1,2", "limit:nofile=a,b", "env:A=1,2,3"],
+)
+def test_what_is_no_knob_is_refused(text: str) -> None:
+    """With what is expected, or what is wrong."""
+    with pytest.raises(UsageError, match="knob"):
+        parse_knob(text)
+
+
+def test_a_setting_changes_what_it_names_and_nothing_else() -> None:
+    """Environment, arguments given or not, and limits around the command."""
+    command = ("serve", "--size", "1", "--rate=2")
+    values = [
+        (Knob("env", "A", "1", "2"), "2"),
+        (Knob("arg", "--size", "1", "9"), "9"),
+        (Knob("arg", "--rate", "2", "3"), "3"),
+        (Knob("arg", "--new", "x", "y"), "y"),
+    ]
+    setting = setting_of(command, values)
+    assert setting.command == ("serve", "--size", "9", "--rate=3", "--new", "y")
+    assert setting.environment == {"A": "2"}
+    limited = setting_of(command, [(Knob("limit", "nofile", "64", "128"), "64")])
+    assert limited.command[:4] == ("/bin/sh", "-c", 'ulimit -n 64 && exec "$@"', "sh")
+    assert limited.command[4:] == command
+
+
+def test_a_prediction_is_a_range_of_ratios() -> None:
+    """Stated before anything is changed, from the values of the knob alone."""
+    made = predict(cause_of("blocking"), Knob("env", "BLOCK_MS", "20", "40"), "s")
+    assert made is not None
+    assert (made.low, made.high) == (1.5, 2.66)
+    assert "BLOCK_MS=40 instead of 20" in made.sentence
+    smaller = predict(cause_of("blocking"), Knob("env", "BLOCK_MS", "40", "20"), "s")
+    assert smaller is not None
+    assert (smaller.low, smaller.high) == (0.375, 0.665)
+
+
+def test_what_cannot_be_predicted_is_not() -> None:
+    """A knob that is no number moves nothing in proportion; the seed's cause has no knob at all."""
+    assert predict(cause_of("blocking"), Knob("env", "MODE", "slow", "fast"), "s") is None
+    assert predict(cause_of("tcp_buffer"), Knob("env", "A", "1", "2"), "s") is None
+    assert predict(cause_of("duplicates"), Knob("env", "MODE", "on", "off"), "share") is not None
+
+
+def test_three_rounds_as_predicted_prove() -> None:
+    """A and B apart in each, and the placebo still."""
+    outcome, because = decide(TWICE, rounds([1, 1.02, 0.98], [2, 2.1, 1.9], [1, 1.01, 0.99]))
+    assert outcome is Status.PROVEN
+    assert "placebo moved nothing" in because
+
+
+def test_what_does_not_move_is_refuted() -> None:
+    """Nor what moves the other way."""
+    assert decide(TWICE, rounds([1, 1, 1], [1.02, 1, 1.01], [1, 1, 1]))[0] is Status.REFUTED
+    assert decide(TWICE, rounds([1, 1, 1], [0.5, 0.5, 0.5], [1, 1, 1]))[0] is Status.REFUTED
+    assert decide(GONE, rounds([0.05] * 3, [0.05] * 3, [0.05] * 3))[0] is Status.REFUTED
+
+
+def test_what_vanishes_is_proven() -> None:
+    """The knob switches it off."""
+    assert decide(GONE, rounds([0.05] * 3, [0.0] * 3, [0.05, 0.051, 0.049]))[0] is Status.PROVEN
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "placebo", "why"),
+    [
+        ([1, 1, 1], [2, 2, 2], [2, 2, 2], "placebo moved it too"),
+        ([1, 1, 1], [2, 2, 3.5], [1, 1, 1], "not in each round"),
+        ([1, 1, None], [2, 2, 2], [1, 1, 1], "too few rounds"),
+        ([1, 1, 1], [1.42, 1.42, 1.42], [1, 1, 1], "not in each round"),
+        ([0, 0, 0], [0, 0, 0], [0, 0, 0], "too few rounds"),
+    ],
+)
+def test_what_is_not_clear_stays_supported(
+    a: list[float | None], b: list[float | None], placebo: list[float | None], why: str
+) -> None:
+    """Neither proven nor refuted."""
+    outcome, because = decide(TWICE, rounds(a, b, placebo))
+    assert outcome is Status.SUPPORTED
+    assert why in because
+
+
+def test_ratios_are_of_medians() -> None:
+    """One bad round does not move them."""
+    assert ratio_of(rounds([1, 1, 9], [2, 2, 2], [1, 1, 1]), Arm.B) == 2
+    assert ratio_of([], Arm.B) is None
+
+
+def test_the_placebo_is_a_variable_that_nobody_reads() -> None:
+    """Ours by default."""
+    assert (PLACEBO.kind, PLACEBO.a != PLACEBO.b) == ("env", True)
