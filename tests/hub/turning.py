@@ -7,6 +7,7 @@ import contextvars
 
 from roomful.core.limits import Limits
 from roomful.core.names import ConnectionId
+from roomful.hub.parking import Parking
 from roomful.hub.statistics import Counters
 from roomful.hub.turns import Turns
 from tests.clock import passes
@@ -18,7 +19,7 @@ LIMITS = Limits(max_inbox_messages=8, max_inbox_bytes=1000, handler_grace_s=2, c
 class TurnsScene:
     """Turns of one fake handler; `log` has what they told to the outside."""
 
-    def __init__(self) -> None:
+    def __init__(self, parking: Parking | None = None) -> None:
         self.handler = FakeHandler()
         self.counters = Counters()
         self.log: list[str] = []
@@ -29,6 +30,7 @@ class TurnsScene:
             counters=self.counters,
             read_on=lambda: self.log.append("read on"),
             ended=lambda: self.log.append("ended"),
+            parking=parking,
         )
 
     def begin(self) -> None:

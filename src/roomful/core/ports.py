@@ -137,9 +137,11 @@ class FrameKind(Protocol):
 # ── What comes in ──
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Inbound:
     """A client's message, read so far that its handler can be chosen.
+
+    One is made for every message, and making it frozen would take three times as long; nobody changes it all the same.
 
     Attributes:
         type: The event type.

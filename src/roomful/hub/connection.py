@@ -165,6 +165,7 @@ class Connection(Outlet):
             counters=self._engine.counters,
             read_on=self._read_on,
             ended=partial(self._engine.ended, self),
+            parking=self._engine.parking,
         )
 
     def connected(self, context: contextvars.Context) -> None:

@@ -10,6 +10,7 @@ import asyncio
 import dataclasses
 import logging
 import secrets
+import sys
 from typing import TYPE_CHECKING
 
 from ..core.close_codes import CloseCode
@@ -22,6 +23,7 @@ from .delivery import Delivery
 from .flusher import Flusher
 from .liveness import Liveness
 from .memberships import Memberships
+from .parking import Parking
 from .statistics import Counters, Statistics
 from .throttle import Throttle
 
@@ -72,6 +74,8 @@ class Engine:
         self._ending: set[Connection] = set()
         self.memberships: Memberships = Memberships(self.layer, self.limits, self.policies)
         self._paused: set[Connection] = set()
+        # Eager tasks, which are cheaper than any waiting, came with Python 3.12.
+        self.parking: Parking | None = Parking() if sys.version_info < (3, 12) else None
         self._flusher: Flusher[Connection] = Flusher(self.limits, self.counters, self.broken)
         self._delivery = Delivery(
             secrets.token_hex(8),

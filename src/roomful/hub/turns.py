@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING
 
 from .inbox import Inbox
+from .parking import Parking
 
 if TYPE_CHECKING:
     from ..core.limits import Limits
@@ -44,6 +45,7 @@ class Turns:
         counters: Where stuck handlers and unhandled messages are counted.
         read_on: Called when the inbox has room again after `offer` returned False.
         ended: Called once, when nothing of the handler runs any more.
+        parking: Where the task waits for the next message; None where a task costs less than that.
     """
 
     __slots__ = (
@@ -57,9 +59,13 @@ class Turns:
         "_limits",
         "_loop",
         "_name",
+        "_parked",
+        "_parking",
         "_read_on",
         "_task",
         "_timer",
+        "_was_busy",
+        "_worker",
         "inbox",
     )
 
@@ -72,6 +78,7 @@ class Turns:
         counters: Counters,
         read_on: Callable[[], None],
         ended: Callable[[], None],
+        parking: Parking | None = None,
     ) -> None:
         self._name = name
         self._handler: Handler | None = handler
@@ -79,6 +86,10 @@ class Turns:
         self._counters = counters
         self._read_on = read_on
         self._ended = ended
+        self._parking = parking
+        self._parked: asyncio.Future[Awaitable[None] | None] | None = None
+        self._worker: asyncio.Task[None] | None = None
+        self._was_busy = False
         self.inbox: Inbox | None = None
         self._busy = True
         self._held_back = False
@@ -109,6 +120,10 @@ class Turns:
                 awaitable = None
             if awaitable is None:
                 self._rest()
+            elif (parked := self._parked) is not None:
+                self._parked = None
+                self._task = self._worker
+                parked.set_result(awaitable)
             else:
                 self._spawn(self._work(awaitable))
                 if self._code is not None:
@@ -170,22 +185,65 @@ class Turns:
             task = asyncio.Task(coroutine, loop=self._loop, name=self._name, context=self._context)
         self._task = task
 
-    async def _work(self, first: Awaitable[None] | None) -> None:
+    # One coroutine and not three, because each layer more would take its time from every message.
+    async def _work(self, first: Awaitable[None] | None) -> None:  # noqa: PLR0912 -- as above
+        worker, parking = self._task, self._parking
+        if parking is not None:
+            parking.add(self)
         try:
-            if first is not None:
+            while True:
                 try:
-                    await first
-                except Exception:
-                    logger.exception(_DEFECT, self._name)
-            while self.inbox:
-                message = self.inbox.take()
-                if self._held_back and self.inbox.has_room:
-                    self._held_back = False
-                    self._read_on()
-                awaitable = self._start(message)
-                if awaitable is not None:
-                    await self._turn(awaitable)
+                    if first is not None:
+                        try:
+                            await first
+                        except Exception:
+                            logger.exception(_DEFECT, self._name)
+                    while self.inbox:
+                        message = self.inbox.take()
+                        if self._held_back and self.inbox.has_room:
+                            self._held_back = False
+                            self._read_on()
+                        awaitable = self._start(message)
+                        if awaitable is not None:
+                            await self._turn(awaitable)
+                finally:
+                    self._task = None
+                    self._rest()
+                if parking is None or self._busy:
+                    return
+                self._worker = worker
+                self._was_busy = True
+                self._parked = parked = self._loop.create_future()
+                try:
+                    first = await parked
+                except asyncio.CancelledError:
+                    self._disturbed(parked)
+                    raise
+                if first is None:
+                    return
         finally:
+            if parking is not None:
+                parking.discard(self)
+
+    def unpark_if_idle(self) -> None:
+        """End the task that waits for a message, unless there was one since the last call."""
+        if not self._was_busy:
+            self._unpark()
+        self._was_busy = False
+
+    def _unpark(self) -> None:
+        if (parked := self._parked) is not None:
+            self._parked = self._worker = None
+            parked.set_result(None)
+
+    def _disturbed(self, parked: asyncio.Future[Awaitable[None] | None]) -> None:
+        """Know that the task was cancelled while it waited, by a handler or by whoever stops the loop."""
+        if self._parked is parked:
+            self._parked = self._worker = None
+        elif parked.done() and not parked.cancelled() and parked.result() is not None:
+            # A message came in the same pass. It is lost with the task, as it were with one of its own.
+            if isinstance(first := parked.result(), Coroutine):
+                first.close()
             self._task = None
             self._rest()
 
@@ -244,6 +302,7 @@ class Turns:
         self._counters.stuck_handlers -= 1
 
     def _close(self) -> None:
+        self._unpark()
         handler, self._handler = self._handler, None
         ended, self._ended = self._ended, _nothing
         code = self._code

@@ -14,7 +14,7 @@ from typing import Annotated, Final, TypeAlias
 import msgspec
 
 from ..core.envelope import Envelope, Form
-from ..core.errors import InvalidMessage
+from ..core.errors import InvalidMessage, NotEncodable
 from ..core.events import RESERVED_PREFIX, Event
 from ..core.names import RoomName
 from ..core.ports import Inbound, Message, MessageId
@@ -38,6 +38,13 @@ class _Incoming(msgspec.Struct):
     type: str
     data: msgspec.Raw = msgspec.Raw(b"null")
     id: _Text | _Number | None = None
+
+
+class _Reply(msgspec.Struct):
+    """The answer to a client's message."""
+
+    reply: MessageId
+    data: object
 
 
 class _Header(msgspec.Struct):
@@ -123,7 +130,11 @@ class EventsCodec:
 
     def reply_text(self, reply_to: MessageId, value: object) -> bytes:
         """Return the text of the answer to a client's message."""
-        return b'{"reply":%b,"data":%b}' % (json.encode(reply_to), json.encode(value))
+        try:
+            return json.encode(_Reply(reply_to, value))
+        except NotEncodable:
+            json.encode(value)  # raises the same, and names the type of the value and not of the reply
+            raise
 
     def error(self, code: str, message: str, *, reply_to: MessageId | None) -> Sequence[Message]:
         """Return the error that answers a client's message."""
