@@ -17,7 +17,7 @@ PACKAGES = $(sort $(dir $(wildcard src/roomful/*/__init__.py)))
 PYTHONS := $(or $(PYTHON),python3.14 python3.13 python3.12 python3.11 python3)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test slow fuzz autobahn bench check fix cov clean
+.PHONY: help demo test slow nemesis fuzz autobahn bench check fix cov clean
 
 # An environment whose Python has gone (an upgrade, a copied folder) is made again.
 $(shell [ ! -e $(VENV)/.made ] || { [ "$$(cat $(VENV)/.made)" = "$(CURDIR)" ] && $(PY) -c ''; } 2>/dev/null || rm $(VENV)/.made)
@@ -37,6 +37,10 @@ test: $(VENV)/.dev  ## run the tests (ARGS="-k chat" for some of them, WORKERS=1
 slow: $(VENV)/.dev  ## run the tests that take long
 	@echo "slow: running the long tests"
 	@$(PY) -m pytest -q -m slow --timeout 600 $(ARGS)
+
+nemesis: $(VENV)/.dev  ## torture our servers for some minutes and judge a million deliveries (ARGS="--seeds 7" for others)
+	@echo "nemesis: connections are cut, members stall, handlers fail, servers are killed"
+	@PYTHONPATH=. $(PY) -m tests.nemesis $(ARGS)
 
 fuzz: $(VENV)/.dev  ## compare our frame parser with that of websockets for a minute
 	@echo "fuzz: random streams of frames, cut at random"
