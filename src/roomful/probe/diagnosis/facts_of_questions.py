@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from roomful.probe.diagnosis.reading import Found, Json, items, middle, number, part
+from roomful.probe.diagnosis.reading import Found, Json, items, middle, number, part, quarter
 from roomful.probe.questions.storm import LATE_S
 
 __all__ = ("read",)
@@ -29,16 +29,20 @@ def _lone(lone: Json) -> Iterator[Found]:
     if len(rounds) < _LEAST_ROUNDS:
         return
     at_s = number(lone, "at_s")
-    echo_s = middle(number(each, "echo_s") for each in rounds)
-    ping_s = middle(number(each, "ping_before_s") for each in rounds)
-    during_s = middle(number(each, "ping_during_s") for each in rounds)
+    # A busy machine only adds to a time, so the lower quartile is nearer to the truth than the median.
+    echo_s = quarter(number(each, "echo_s") for each in rounds)
+    ping_s = quarter(number(each, "ping_before_s") for each in rounds)
     yield Found("lone.echo_s", echo_s, at_s)
     yield Found("lone.ping_s", ping_s, at_s)
     if echo_s is None or ping_s is None:
         return
     yield Found("lone.slowness", round(echo_s / max(ping_s, 1e-6), 2), at_s)
-    if during_s is not None:
-        yield Found("lone.blocked", round(max(during_s - ping_s, 0.0) / echo_s, 3), at_s)
+    blocked = middle(
+        min(max(during_s - ping_s, 0.0) / (number(each, "echo_s") or echo_s), 1.0)
+        for each in rounds
+        if (during_s := number(each, "ping_during_s")) is not None
+    )
+    yield Found("lone.blocked", None if blocked is None else round(blocked, 3), at_s)
     spent_s, cpu_s, waited_s = number(lone, "spent_s"), number(lone, "cpu_s"), number(lone, "waited_s")
     if spent_s and cpu_s is not None and waited_s is not None:
         # What it waited for a core it could not use.

@@ -27,6 +27,8 @@ def notes_of(result: Json) -> tuple[str, ...]:
     questions = part(result, "questions")
     if "error" in questions:
         notes.append(f"Not all questions could be asked: {questions['error']}.")
+    elif questions and "lone" not in questions:
+        notes.append("No message was sent alone, so slow handlers were not looked for.")
     unseen = [
         f"{each.get('name')} ({each.get('reason')})"
         for each in items(part(result, "evidence"), "sources")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from statistics import median
+from statistics import median, quantiles
 
-__all__ = ("Found", "Json", "flag", "items", "middle", "number", "part")
+__all__ = ("Found", "Json", "flag", "items", "middle", "number", "part", "quarter")
 
 Json = Mapping[str, object]
 
@@ -52,3 +52,11 @@ def middle(values: Iterable[float | None]) -> float | None:
     """Return the median of those that are known."""
     known = [value for value in values if value is not None]
     return median(known) if known else None
+
+
+def quarter(values: Iterable[float | None]) -> float | None:
+    """Return the lower quartile of those that are known."""
+    known = [value for value in values if value is not None]
+    if len(known) < 2:
+        return known[0] if known else None
+    return quantiles(known, n=4, method="inclusive")[0]
