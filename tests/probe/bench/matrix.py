@@ -56,7 +56,12 @@ def judge(broken: Broken, causes: set[str]) -> str:
 
 
 def run_one(
-    broken: Broken, *, knobs: bool = False, remote: bool = False, extra: tuple[str, ...] = ()
+    broken: Broken,
+    *,
+    knobs: bool = False,
+    remote: bool = False,
+    extra: tuple[str, ...] = (),
+    keep: Path | None = None,
 ) -> Named:
     """Probe a server once, as a user would.
 
@@ -65,6 +70,7 @@ def run_one(
         knobs: Whether the probe may turn its knob.
         remote: Whether it sees nothing but its own end, as if the server ran elsewhere.
         extra: More options.
+        keep: Folder for the results of runs that were not right.
     """
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
@@ -87,6 +93,11 @@ def run_one(
 
         diagnosis = diagnosis_to_json(diagnose(result)) if result else diagnosis
     causes = {each["cause"] for each in diagnosis["findings"] if each["cause"]}
+    verdict = judge(broken, causes)
+    if keep is not None and verdict != "right":
+        keep.mkdir(parents=True, exist_ok=True)
+        name = f"{broken.name}-{verdict}-{time.time_ns()}.json"
+        (keep / name).write_text(json.dumps(result | {"stderr": done.stderr[-2000:]}))
     proven = {each["cause"] for each in diagnosis["findings"] if each["status"] == "proven"}
     return Named(
         broken.name,
@@ -94,7 +105,7 @@ def run_one(
         tuple(sorted(proven)),
         diagnosis["status"],
         round(time.monotonic() - began, 1),
-        judge(broken, causes),
+        verdict,
     )
 
 
@@ -131,7 +142,7 @@ def main() -> int:
     out.parent.mkdir(parents=True, exist_ok=True)
     for number in range(space.runs):
         for broken in chosen:
-            one = run_one(broken, knobs=space.knobs, remote=space.remote)
+            one = run_one(broken, knobs=space.knobs, remote=space.remote, keep=out.with_suffix(""))
             named.append(one)
             print(f"{number + 1}/{space.runs} {one.verdict:<12} {one.server:<18} {one.status:<13} ", end="")
             print(f"{', '.join(one.causes) or 'nothing'}  {one.seconds} s", flush=True)
