@@ -40,6 +40,9 @@ class FakePeer:
     def heard(self) -> None:
         pass
 
+    def going_away(self) -> None:
+        raise AssertionError("only our own server says so")
+
     def lost(self, code: int, reason: str) -> None:
         self.calls.append(("lost", code, reason))
 

@@ -52,6 +52,12 @@ class FakePeer:
         assert self.lost_with is None
         self.heards += 1
 
+    def going_away(self) -> None:
+        assert self.lost_with is None
+        assert self.wire is not None
+        self.log.append("going away")
+        self.wire.close(4001, "bye", linger_s=5)
+
     def lost(self, code: int, reason: str) -> None:
         assert self.lost_with is None, "lost is called once"
         self.lost_with = (int(code), reason)

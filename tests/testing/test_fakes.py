@@ -38,6 +38,9 @@ class Recorder:
     def heard(self) -> None:
         self.calls.append("heard")
 
+    def going_away(self) -> None:
+        self.calls.append("going away")
+
     def lost(self, code: int, reason: str) -> None:
         self.calls.append((int(code), reason))
 

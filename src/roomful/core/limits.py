@@ -83,6 +83,13 @@ class Limits:
     max_handler_threads: int = 32
     """Threads that run handlers written with `def`."""
 
+    drain_timeout_s: float = 10.0
+    """Time that handlers have to finish when the server stops, before their connections are closed all the same."""
+
+    drain_spread_s: float = 5.0
+    """Time over which connections are closed then, so that not all of them come back at one moment.
+    Few take less: some 200 are closed a second."""
+
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)

@@ -288,6 +288,9 @@ class Handler(Protocol):
 
     def handle(self, message: str | bytes) -> Awaitable[None] | None:
         """Handle one message. The next one follows when the awaitable is done; it may be cancelled."""
+    def going_away(self) -> None:
+        """Know that the server stops: end in good order, within a bounded time."""
+
 
     def closed(self, code: int) -> Awaitable[None] | None:
         """Clean up. Called once, after `handle` has ended."""

@@ -141,6 +141,12 @@ class Connection(Outlet):
         return self._state is State.LOST
 
     @property
+    def is_at_rest(self) -> bool:
+        """Whether it is open, and nothing waits to be handled or to be written."""
+        is_handled = self._turns is not None and not self._turns.is_busy
+        return self._state is State.OPEN and is_handled and self._outbox is None
+
+    @property
     def kind(self) -> FrameKind:
         """The kind of frames that it gets."""
         return self._kind
@@ -426,6 +432,10 @@ class Connection(Outlet):
         # What the server itself closed with is the better reason than what became of the socket.
         if self._code is None:
             self._code = code
+    def going_away(self) -> None:
+        """End with all others in good order, because the server stops."""
+        self._engine.begin_drain()
+
         self._state = State.LOST
         self._outbox = None
         self._gathered = None

@@ -27,6 +27,7 @@ from .parking import Parking
 from .statistics import Counters, Statistics
 from .throttle import Throttle
 
+from .drain import drain
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -80,6 +81,8 @@ class Engine:
         self._delivery = Delivery(
             secrets.token_hex(8),
             self.layer,
+        self._is_draining = False
+        self._draining: asyncio.Task[None] | None = None
             self._codec,
             memberships=self.memberships,
             flusher=self._flusher,
@@ -160,6 +163,24 @@ class Engine:
             self._flusher.flush_all()
             for connection in list(self._connections.values()):
                 if connection.state is State.OPENING:
+    async def drain(self, timeout_s: float, spread_s: float) -> None:
+        """Refuse new connections, and close those that there are, each once it is at rest; see `drain.drain`."""
+        if self._loop is None or self._loop.is_closed() or self._is_closing:
+            return
+        self.bind()
+        self._is_draining = True
+        self._flusher.flush_all()
+        await drain(list(self._connections.values()), timeout_s=timeout_s, spread_s=spread_s)
+        await self._emptied(self.limits.close_timeout_s)
+
+    def begin_drain(self) -> None:
+        """Drain as the limits say, once, without being waited for."""
+        if self._draining is None and not self._is_closing:
+            limits = self.limits
+            self._draining = asyncio.Task(
+                self.drain(limits.drain_timeout_s, limits.drain_spread_s), loop=asyncio.get_running_loop()
+            )
+
                     connection.refuse(503, b"server is going away\n", (), reason)
                 else:
                     connection.close(code, reason)
@@ -172,6 +193,8 @@ class Engine:
             for connection in list(self._connections.values()):
                 connection.abort()
             try:
+        if self._draining is not None:
+            self._draining.cancel()
                 # Their consumers may still push as they end, so the layer goes last.
                 await self._emptied(self.limits.cancel_timeout_s)
             finally:
@@ -275,11 +298,11 @@ class Engine:
         """Return a new connection on the wire that `make_wire` returns for it.
 
         Raises:
-            HubClosed: The hub is closing or closed.
+            HubClosed: The hub is draining, closing or closed.
             WrongLoop: The hub belongs to another running loop.
         """
         self.bind()
-        if self._is_closing:
+        if self._is_closing or self._is_draining:
             raise HubClosed
         connection = Connection(self, kind, make_wire)
         self._connections[connection.id] = connection

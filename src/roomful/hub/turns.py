@@ -100,6 +100,11 @@ class Turns:
         self._task: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether a handler runs or a message waits for it."""
+        return self._busy
+
     def begin(self, context: contextvars.Context) -> None:
         """Take the first turn; handlers run in `context` from now on."""
         self._context = context

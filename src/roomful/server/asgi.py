@@ -19,6 +19,7 @@ from ..core.limits import Limits
 from .adoption import EXTENSION, Adoption
 from .frames import binary_frame, text_frame
 from .keepalive import Keepalive
+from .wire import LINGER_S
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -167,6 +168,10 @@ class AsgiCall:
         """Note a sign of life."""
         if self._keepalive is not None:
             self._keepalive.heard()
+
+    def going_away(self) -> None:
+        """Close with 1012; a client that does not take it is dropped, so that the server never waits for it."""
+        self._wire.end(CloseCode.SERVICE_RESTART, linger_s=LINGER_S)
 
     def lost(self, code: int, reason: str) -> None:
         """Queue the disconnect behind what was received."""

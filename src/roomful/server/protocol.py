@@ -68,15 +68,12 @@ class WebSocketProtocol(SocketWire):
         super().connection_lost(exc)
 
     def shutdown(self) -> None:
-        """End because the server stops: 1012 for an open connection, 503 for one that is not accepted yet.
-
-        A client that does not take it is dropped after `LINGER_S`, so that uvicorn never waits for it.
-        """
+        """End because the server stops: as the peer does it, or with 503 when nothing is accepted yet."""
         if self._state is State.HANDSHAKE:
             self.refuse(503, b"Service Unavailable", ())
             self._tell_lost(CloseCode.ABNORMAL, "")
         else:
-            self.end(CloseCode.SERVICE_RESTART, linger_s=LINGER_S)
+            self._peer.going_away()
 
     def _take(self, data: bytes) -> None:
         if self._app_state is not None:

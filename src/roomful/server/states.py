@@ -41,6 +41,9 @@ class Nobody:
     def heard(self) -> None:
         """Do nothing."""
 
+    def going_away(self) -> None:
+        """Do nothing."""
+
     def lost(self, code: int, reason: str) -> None:
         """Do nothing."""
 
