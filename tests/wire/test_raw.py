@@ -12,6 +12,7 @@ from roomful.core.names import RoomName
 from roomful.core.ports import Message
 from roomful.core.positions import Position
 from roomful.wire import EventsCodec, RawCodec
+from tests.wire.wholes import whole
 
 RAW = RawCodec()
 ROOM, AT = RoomName("chat"), Position("e", 7)
@@ -28,8 +29,8 @@ ROOM, AT = RoomName("chat"), Position("e", 7)
 )
 def test_push_and_send_are_the_message_alone(message: Event | str | bytes, expected: Message) -> None:
     """One message each, without room and position; a binary event is its bytes."""
-    assert RAW.encode(ROOM, AT, Envelope(*RAW.pack(message))) == (expected,)
-    assert RAW.direct(message) == (expected,)
+    assert whole(RAW.encode(ROOM, AT, Envelope(*RAW.pack(message)))) == [expected]
+    assert whole(RAW.direct(message)) == [expected]
 
 
 def test_nothing_of_ours_is_sent() -> None:

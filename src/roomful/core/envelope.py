@@ -36,30 +36,34 @@ class Form(IntEnum):
     """A binary message of the application's own."""
 
 
+_LARGE: Final = (Form.BINARY, Form.BYTES)  # images and the like, which are worth a view
+
+
 @dataclass(frozen=True, slots=True)
 class Envelope:
     """One push, encoded once.
 
     Attributes:
         form: What `body` is.
-        body: The encoded event, text or bytes.
+        body: The encoded event, text or bytes. Of a payload that was unpacked, bytes are seen and not copied.
         exclude: The connection that gets the push's position and not its body.
         conflate_key: Which older entries of a slow member this push replaces; empty for none.
     """
 
     form: Form
-    body: bytes
+    body: bytes | memoryview
     exclude: ConnectionId | None = None
     conflate_key: str = ""
 
     def pack(self) -> bytes:
         """Return the bytes that travel through a layer."""
         if self.exclude is None and not self.conflate_key:
-            return _PLAIN[self.form] + self.body
+            return b"".join((_PLAIN[self.form], self.body))
         # The id may come from a client. Ours are short ASCII: what is cut or replaced here names nobody anyway.
         exclude = (self.exclude or "").encode("ascii", "replace")[:_MAX_EXCLUDE_BYTES]
         key = self.conflate_key.encode()
-        return _HEAD.pack(_VERSION, self.form, len(exclude), len(key)) + exclude + key + self.body
+        head = _HEAD.pack(_VERSION, self.form, len(exclude), len(key))
+        return b"".join((head, exclude, key, self.body))
 
     @classmethod
     def unpack(cls, payload: bytes) -> Envelope:
@@ -78,7 +82,7 @@ class Envelope:
                 raise LayerError(f"payload is {len(payload)} bytes; its head asks for {start}")
             return cls(
                 Form(form),
-                payload[start:],
+                memoryview(payload)[start:] if form in _LARGE else payload[start:],
                 ConnectionId(payload[_HEAD.size : after_exclude].decode()) if excluded else None,
                 payload[after_exclude:start].decode() if keyed else "",
             )

@@ -53,10 +53,11 @@ MessageId: TypeAlias = str | int
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One WebSocket message: `data` is UTF-8 when `is_text`."""
+    """One WebSocket message: `data` is UTF-8 when `is_text`; `tail` follows it, where a copy would put it behind."""
 
     is_text: bool
     data: bytes
+    tail: bytes | memoryview = b""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ class AsgiFraming:
 
     def frame(self, messages: Sequence[Message]) -> Frame:
         """Return one frame that holds these messages."""
-        events = tuple((_event(message), len(message.data)) for message in messages)
+        events = tuple((_event(message), len(message.data) + len(message.tail)) for message in messages)
         return Frame(events, sum(size for _, size in events))
 
     def text(self, data: bytes) -> object:
@@ -47,7 +47,7 @@ class AsgiFraming:
 def _event(message: Message) -> SendMessage:
     if message.is_text:
         return {"type": "websocket.send", "text": message.data.decode()}
-    return {"type": "websocket.send", "bytes": message.data}
+    return {"type": "websocket.send", "bytes": b"".join((message.data, message.tail))}
 
 
 ASGI_FRAMING: Final = AsgiFraming()

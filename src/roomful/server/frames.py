@@ -56,14 +56,17 @@ def pong_frame(payload: bytes) -> bytes:
     return _SHORT.pack(_PONG, len(payload)) + payload
 
 
-def _frame(head: int, payload: bytes) -> bytes:
+def _frame(first: int, payload: bytes) -> bytes:
+    return _head(first, len(payload)) + payload
+
+
+def _head(first: int, size: int) -> bytes:
     # The length stands in the shortest form (RFC 6455 §5.2).
-    size = len(payload)
     if size < 126:
-        return _SHORT.pack(head, size) + payload
+        return _SHORT.pack(first, size)
     if size < 65536:
-        return _MEDIUM.pack(head, 126, size) + payload
-    return _LONG.pack(head, 127, size) + payload
+        return _MEDIUM.pack(first, 126, size)
+    return _LONG.pack(first, 127, size)
 
 
 class BytesFraming:
@@ -76,8 +79,11 @@ class BytesFraming:
 
     def frame(self, messages: Sequence[Message]) -> Frame:
         """Return the frames of these messages, in order, as one."""
-        parts = [_frame(_TEXT if message.is_text else _BINARY, message.data) for message in messages]
-        data = parts[0] if len(parts) == 1 else b"".join(parts)
+        parts: list[bytes | memoryview] = []
+        for message in messages:
+            size = len(message.data) + len(message.tail)
+            parts += (_head(_TEXT if message.is_text else _BINARY, size), message.data, message.tail)
+        data = b"".join(parts)
         return Frame(data, len(data))
 
     def text(self, data: bytes) -> bytes:

@@ -29,7 +29,8 @@ class FakeFraming:
 
     def frame(self, messages: Sequence[Message]) -> Frame:
         """Return one frame that holds these messages."""
-        return Frame(tuple(messages), sum(len(message.data) for message in messages))
+        whole = tuple(Message(m.is_text, b"".join((m.data, m.tail))) for m in messages)
+        return Frame(whole, sum(len(message.data) for message in whole))
 
     def text(self, data: bytes) -> object:
         """Return one text message."""

@@ -81,7 +81,8 @@ def decode(raw: str | bytes) -> Received:
     header: str | bytes = raw
     if not isinstance(raw, str):
         try:
-            header, data = split_binary(raw)
+            header, view = split_binary(raw)
+            data = bytes(view)
         except ValueError:
             return Received(raw)
     try:

@@ -45,13 +45,13 @@ def no_utf8() -> NotEncodable:
     return NotEncodable("text has a lone surrogate, which UTF-8 cannot write")
 
 
-def join_binary(header: bytes, data: bytes) -> bytes:
+def join_binary(header: bytes, data: bytes | memoryview) -> bytes:
     """Put the length of a header, the header and the data together."""
-    return _LENGTH.pack(len(header)) + header + data
+    return b"".join((_LENGTH.pack(len(header)), header, data))
 
 
-def split_binary(body: bytes) -> tuple[bytes, bytes]:
-    """Return header and data of what `join_binary` made.
+def split_binary(body: bytes | memoryview) -> tuple[bytes, memoryview]:
+    """Return header and data of what `join_binary` made; the data is seen and not copied.
 
     Raises:
         ValueError: The body is shorter than its header.
@@ -61,4 +61,5 @@ def split_binary(body: bytes) -> tuple[bytes, bytes]:
     end = _LENGTH.size + _LENGTH.unpack_from(body)[0]
     if len(body) < end:
         raise ValueError(f"binary event is {len(body)} bytes; its header ends at {end}")
-    return body[_LENGTH.size : end], body[end:]
+    view = memoryview(body)
+    return bytes(view[_LENGTH.size : end]), view[end:]

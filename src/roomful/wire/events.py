@@ -83,12 +83,16 @@ class EventsCodec:
         body = envelope.body
         match envelope.form:
             case Form.JSON:
-                return (Message(True, b"{" + body + b"," + _where(room, at) + b"}"),)
+                return (Message(True, b"".join((b"{", body, b",", _where(room, at), b"}"))),)
             case Form.BINARY:
                 header, data = split_binary(body)
-                return (Message(False, join_binary(b"{" + header + b"," + _where(room, at) + b"}", data)),)
-            case Form.TEXT | Form.BYTES:
-                return (Message(envelope.form is Form.TEXT, body), *self.position(room, at))
+                return (
+                    Message(False, join_binary(b"{" + header + b"," + _where(room, at) + b"}", b""), data),
+                )
+            case Form.TEXT:
+                return (Message(True, bytes(body)), *self.position(room, at))
+            case Form.BYTES:
+                return (Message(False, b"", body), *self.position(room, at))
 
     def position(self, room: RoomName, at: Position) -> Sequence[Message]:
         """Return the message that carries a position alone."""
@@ -120,7 +124,7 @@ class EventsCodec:
                 return (Message(True, b"{" + body + b"}"),)
             case Form.BINARY:
                 header, data = split_binary(body)
-                return (Message(False, join_binary(b"{" + header + b"}", data)),)
+                return (Message(False, join_binary(b"{" + header + b"}", b""), data),)
             case Form.TEXT | Form.BYTES:
                 return (Message(form is Form.TEXT, body),)
 
@@ -165,7 +169,7 @@ class EventsCodec:
                 raise InvalidMessage("invalid_message", str(error)) from None
             header = _read_header(raw_header, "header")
             assert isinstance(header, _Header)
-            inbound = Inbound(header.type, data, header.id, is_binary=True)
+            inbound = Inbound(header.type, bytes(data), header.id, is_binary=True)
         if inbound.type.startswith(RESERVED_PREFIX):
             raise InvalidMessage(
                 "reserved_type", f"type begins with {RESERVED_PREFIX!r}, which is reserved", id=inbound.id

@@ -26,17 +26,19 @@ class RawCodec(EventsCodec):
         del room, at
         match envelope.form:
             case Form.JSON:
-                return (Message(True, b"{" + envelope.body + b"}"),)
+                return (Message(True, b"".join((b"{", envelope.body, b"}"))),)
             case Form.BINARY:
-                return (Message(False, split_binary(envelope.body)[1]),)
-            case Form.TEXT | Form.BYTES:
-                return (Message(envelope.form is Form.TEXT, envelope.body),)
+                return (Message(False, b"", split_binary(envelope.body)[1]),)
+            case Form.TEXT:
+                return (Message(True, bytes(envelope.body)),)
+            case Form.BYTES:
+                return (Message(False, b"", envelope.body),)
 
     def direct(self, message: Event | str | bytes) -> Sequence[Message]:
         """Return the message of a direct send."""
         form, body = pack(message)
         if form is Form.BINARY:
-            return (Message(False, split_binary(body)[1]),)
+            return (Message(False, b"", split_binary(body)[1]),)
         return super().direct(message)
 
     def position(self, room: RoomName, at: Position) -> Sequence[Message]:
