@@ -17,13 +17,13 @@ PACKAGES = $(sort $(dir $(wildcard src/roomful/*/__init__.py)))
 PYTHONS := $(or $(PYTHON),python3.14 python3.13 python3.12 python3.11 python3)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test slow nemesis fuzz autobahn bench check fix cov clean
+.PHONY: help demo test slow nemesis fuzz autobahn bench probe-matrix check fix cov clean
 
 # An environment whose Python has gone (an upgrade, a copied folder) is made again.
 $(shell [ ! -e $(VENV)/.made ] || { [ "$$(cat $(VENV)/.made)" = "$(CURDIR)" ] && $(PY) -c ''; } 2>/dev/null || rm $(VENV)/.made)
 
 help:  ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo "PYTHON=python3.12 chooses the Python, for the first command in a clone or after make clean."
 
 demo: $(VENV)/.demo  ## run the examples on http://127.0.0.1:8000 (PORT=9000 for another port)
@@ -42,6 +42,10 @@ nemesis: $(VENV)/.dev  ## torture our servers for some minutes and judge a milli
 	@echo "nemesis: connections are cut, members stall, handlers fail, servers are killed"
 	@PYTHONPATH=. $(PY) -m tests.nemesis $(ARGS)
 
+faults: $(VENV)/.dev  ## do to servers and nodes what bad days do, half a million deliveries each, and print the table
+	@echo "faults: two nodes and a real server; takes many minutes"
+	@$(PY) -m tests.faults $(ARGS)
+
 fuzz: $(VENV)/.dev  ## compare our frame parser with that of websockets for a minute
 	@echo "fuzz: random streams of frames, cut at random"
 	@PYTHONPATH=. $(PY) -m tests.server.fuzz_parser --seconds 60 $(ARGS)
@@ -53,6 +57,10 @@ autobahn: $(VENV)/.dev  ## run the Autobahn suite against our interface server; 
 bench: $(VENV)/.bench  ## measure side by side with others (ARGS="--case fanout --quick" for a minute)
 	@echo "bench: servers on one core, load on the other"
 	@$(PY) -m bench $(ARGS)
+
+probe-matrix: $(VENV)/.dev  ## which cause the probe names for which planted fault (ARGS="--runs 2 --only memory")
+	@echo "probe-matrix: each server of examples/broken ten times, 20 seconds each; the matrix goes to build"
+	@$(PY) -m tests.probe.bench.matrix $(ARGS)
 
 # --verifytypes knows no --pythonpath; it asks the first python of PATH where packages are.
 check: $(VENV)/.dev  ## lint, format, types, completeness of the public types, import contracts

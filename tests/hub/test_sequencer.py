@@ -186,3 +186,18 @@ def test_the_gap_between_two_positions() -> None:
     assert gap_between(at("a", 3), at("a", 5)) == Gap("evicted", "a", ((4, 5),))
     assert gap_between(at("a", 5), at("a", 3)) == Gap("unknown", "a")
     assert gap_between(at("a", 3), at("b", 5)) == Gap("epoch", "b")
+
+
+def test_sequencer_what_was_held_of_an_epoch_that_led_to_the_next_is_known() -> None:
+    """The history gives it under the new epoch, so that it is passed on once and nobody is told of a gap."""
+    sequencer = Sequencer()
+    sequencer.top = Position("old", 90)
+    for at in (Position("old", 92), Position("new", 96)):
+        assert not sequencer.deliver(at, b"")
+    events = [(Position("new", offset), b"") for offset in range(91, 98)]
+
+    gap, passed = sequencer.read(Page(tuple(events), complete=True, top=Position("new", 97)))
+
+    assert (gap, passed) == (None, events)
+    assert not sequencer.is_behind
+    assert sequencer.top == Position("new", 97)

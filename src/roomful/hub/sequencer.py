@@ -40,10 +40,11 @@ class Sequencer:
             an epoch, before the layer has said where the room stands, any event is the next.
     """
 
-    __slots__ = ("_again", "_head", "_held", "top")
+    __slots__ = ("_again", "_head", "_held", "_left", "top")
 
     def __init__(self) -> None:
         self.top: Position = Position("", 0)
+        self._left: str | None = None
         self._held: deque[Numbered] | None = None
         self._again = False
         self._head: Position | None = None
@@ -92,6 +93,8 @@ class Sequencer:
                 return gap, passed  # there is more to read
         elif page.complete:
             self.top = page.top
+        if self.top.epoch != before.epoch:
+            self._left = before.epoch
         self._release(self._held, passed)
         again, self._again = self._again, False
         head = self._held[0][0] if self._held else None
@@ -127,4 +130,6 @@ class Sequencer:
         return at.offset == self.top.offset + 1 and at.epoch == self.top.epoch
 
     def _is_known(self, at: Position) -> bool:
-        return at.offset <= self.top.offset and at.epoch == self.top.epoch
+        if at.epoch != self.top.epoch:
+            return at.epoch == self._left  # what was held of an epoch that has led to this one
+        return at.offset <= self.top.offset

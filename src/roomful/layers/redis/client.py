@@ -99,6 +99,10 @@ class Client:
         """Whether there is a connection."""
         return self._line.link is not None
 
+    def hurry(self) -> None:
+        """Try to connect now."""
+        self._line.hurry()
+
     async def start(self) -> None:
         """Connect.
 

@@ -27,6 +27,7 @@ from .client import Client
 from .island import Island
 from .keys import Keys
 from .line import Line, Timing
+from .link import Link
 from .presence import NodePresence
 from .publisher import Bounds, keep_text
 from .subscriber import Subscriber
@@ -146,7 +147,7 @@ class RedisLayer:
             clock=self._clock,
         )
         subscriber = Subscriber(self.keys, self._bounds.idle_room_s, deliver, suspect, client.reloads.load)
-        line = Line(self.address, self._timing, subscriber.make_link, subscriber.up, self._hears_nothing)
+        line = Line(self.address, self._timing, subscriber.make_link, self._hears, self._hears_nothing)
         self._client, self._subscriber, self._line = client, subscriber, line
         self._presence = NodePresence(
             client,
@@ -199,6 +200,14 @@ class RedisLayer:
             self._problem
             and client is not None
             and line is not None
+            and client.is_up != (line.link is not None)
+        ):
+            client.hurry()
+            line.hurry()
+        if (
+            self._problem
+            and client is not None
+            and line is not None
             and client.is_up
             and line.link is not None
         ):
@@ -207,6 +216,11 @@ class RedisLayer:
             if self._island is not None and self._subscriber is not None:
                 self._island = None
                 self._subscriber.unmute()
+
+    async def _hears(self, link: Link) -> None:
+        if self._subscriber is not None:
+            await self._subscriber.up(link)
+        asyncio.get_running_loop().call_soon(self._look)
 
     def _hears_nothing(self, reason: str) -> None:
         if self._subscriber is not None:

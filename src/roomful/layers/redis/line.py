@@ -34,7 +34,7 @@ class Timing:
     connect_timeout_s: float = 2.0
     ping_interval_s: float = 1.0
     ping_timeout_s: float = 2.0
-    max_backoff_s: float = 1.0
+    max_backoff_s: float = 0.3
     lease_s: float = 6.0
 
 
@@ -65,6 +65,7 @@ class Line:
         self._is_down = is_down
         self._task: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
+        self._hurry = asyncio.Event()
 
     async def start(self) -> None:
         """Connect, and keep connected from now on.
@@ -84,6 +85,10 @@ class Line:
         if self.link is not None:
             self.link.end("layer was stopped")
             self.link = None
+
+    def hurry(self) -> None:
+        """Try to connect now: somebody else has reached the server."""
+        self._hurry.set()
 
     async def up(self, timeout_s: float) -> Link:
         """Return the link, once there is one.
@@ -127,7 +132,9 @@ class Line:
                 self._is_down(reason)
             if attempts:
                 longest = min(0.05 * 2**attempts, self._timing.max_backoff_s)
-                await asyncio.sleep(longest * random.uniform(0.5, 1))  # noqa: S311 -- spreads attempts, no secret
+                pause_s = longest * random.uniform(0.5, 1)  # noqa: S311 -- spreads attempts, no secret
+                self._hurry.clear()
+                await _set_or_over(self._hurry, pause_s)
             attempts = min(attempts + 1, 10)
             try:
                 link = await self._connected()
@@ -147,6 +154,14 @@ class Line:
             await asyncio.wait((link.lost,), timeout=timing.ping_interval_s)
             if link.lost.done():
                 return link.lost.result()
+
+
+async def _set_or_over(event: asyncio.Event, timeout_s: float) -> None:
+    try:
+        async with asyncio.timeout(timeout_s):
+            await event.wait()
+    except TimeoutError:
+        return
 
 
 def _looked_at(future: asyncio.Future[object]) -> None:
