@@ -91,7 +91,8 @@ async def _said(client: Client) -> str:
 
 
 def _without_epochs(message: str) -> str:
-    return re.sub(r'("pos":")[^":]+:', r"\1epoch:", message)
+    message = re.sub(r'("pos":")[^":]+:', r"\1epoch:", message)
+    return re.sub(r'("epoch":")[^"]+"', r'\1epoch"', message)
 
 
 def test_transcripts_are_json_where_they_look_like_it() -> None:

@@ -1,8 +1,8 @@
 """What the transcripts of `wire.md` talk to."""
 
-from roomful import Consumer, Event, Hub, ReplyError, on
+from roomful import Consumer, Event, Hub, ReplyError, RoomPolicy, on
 
-hub = Hub()
+hub = Hub(rooms={"kept": RoomPolicy(history=2)})
 
 
 class Desk(Consumer):
@@ -39,6 +39,14 @@ class Desk(Consumer):
         raise LookupError("what the client must not see")
 
 
+class Kept(Consumer):
+    async def connect(self) -> None:
+        at = [await self.hub.push("kept", Event("post", text)) for text in ("a", "b", "c")]
+        await self.join("kept", since=str(at[0].position).replace(":1", ":0"))
+        await self.leave("kept")
+        await self.join("kept", since="gone:7")
+
+
 class Listener(Consumer):
     async def connect(self) -> None:
         await self.join("desk")
@@ -52,4 +60,4 @@ class Raw(Consumer, owns_wire=True):
         await self.hub.push("desk", message)
 
 
-apps = {"/desk": Desk, "/listener": Listener, "/raw": Raw}
+apps = {"/desk": Desk, "/kept": Kept, "/listener": Listener, "/raw": Raw}

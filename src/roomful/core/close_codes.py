@@ -39,7 +39,7 @@ class CloseCode(IntEnum):
     DRAINED = 4001
     """The server is going away in good order."""
     GAP = 4002
-    """Events are missing and cannot be told apart; a resume finds them or names them."""
+    """Events are missing, and this connection owns its wire, so that nothing else can tell it."""
     STALE = 4003
     """The connection gave no sign of life, or made no progress."""
 
