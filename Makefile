@@ -17,7 +17,7 @@ PACKAGES = $(sort $(dir $(wildcard src/roomful/*/__init__.py)))
 PYTHONS := $(or $(PYTHON),python3.14 python3.13 python3.12 python3.11 python3)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test slow nemesis fuzz autobahn bench probe-matrix check fix cov clean
+.PHONY: help demo test slow nemesis faults fuzz autobahn bench probe-matrix check fix cov clean
 
 # An environment whose Python has gone (an upgrade, a copied folder) is made again.
 $(shell [ ! -e $(VENV)/.made ] || { [ "$$(cat $(VENV)/.made)" = "$(CURDIR)" ] && $(PY) -c ''; } 2>/dev/null || rm $(VENV)/.made)

@@ -50,6 +50,8 @@ def _memory(samples: Json) -> Iterator[Found]:
         known = [size for size in sizes if size]
         if known:
             sums.append((number(sample, "t_s") or 0.0, sum(known)))
+    sums += [(number(each, "t_s") or 0.0, number(each, "rss_bytes") or 0.0) for each in items(samples, "memory")]
+    sums.sort()
     if len(sums) > 1:
         t_s, last = sums[-1]
         yield Found("memory.growth", round(last / sums[0][1], 3), t_s)

@@ -37,6 +37,9 @@ from roomful.probe.traffic import Traffic
 __all__ = ("Evidence",)
 
 INTERVAL_S = 0.2
+_MEMORY_READS = 10
+_MEMORY_EVERY_S = INTERVAL_S / _MEMORY_READS
+_MEMORY_STEP = 0.1
 _STACKS_EVERY_S = 1.0
 # Of our sockets so many are asked: what holds for one of many equal clients holds for the others.
 _MAX_SOCKETS = 4
@@ -61,6 +64,7 @@ class Evidence:
         self._unavailable: dict[str, str] = {}
         self._failures: dict[str, int] = {}
         self._nothing: set[str] = set()
+        self._memory = 0
         self._sources: list[Source] = []
         self._processes: Processes | None = None
         self._traffic: Traffic | None = None
@@ -162,9 +166,18 @@ class Evidence:
 
     def _in_thread(self) -> None:
         number = 0
-        while not self._halt.wait(INTERVAL_S):
-            self._read(number)
+        while not self._halt.wait(_MEMORY_EVERY_S):
             number += 1
+            if number % _MEMORY_READS == 0:
+                self._read(number // _MEMORY_READS - 1)
+            self._read_memory()
+
+    def _read_memory(self) -> None:
+        """Keep the memory where it has changed: a process that outgrows its limit is gone before the next sample."""
+        memory = self.memory_now()
+        if memory is not None and abs(memory - self._memory) > _MEMORY_STEP * memory:
+            self._memory = memory
+            self._keep("memory", self._clock(), {"rss_bytes": memory})
 
     def _read(self, number: int) -> None:
         for source in self._sources:
