@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 import pytest
 
-from roomful import Consumer, Limits
+from roomful import Consumer, Limits, RoomPolicy
 
 from .site import Site
 from .transports import SERVERS, TRANSPORTS
@@ -19,6 +19,7 @@ class Serve(Protocol):
         consumers: type[Consumer] | Mapping[str, type[Consumer]],
         *,
         limits: Limits = ...,
+        rooms: Mapping[str, RoomPolicy] | None = ...,
         **settings: Any,
     ) -> Site: ...
 
@@ -44,10 +45,11 @@ async def _serving(transport: str) -> AsyncIterator[Serve]:
         consumers: type[Consumer] | Mapping[str, type[Consumer]],
         *,
         limits: Limits = Limits(),  # noqa: B008 -- frozen
+        rooms: Mapping[str, RoomPolicy] | None = None,
         **settings: Any,
     ) -> Site:
         by_path = consumers if isinstance(consumers, Mapping) else {"/": consumers}
-        site = Site(transport, by_path, limits, **settings)
+        site = Site(transport, by_path, limits, rooms, **settings)
         sites.append(site)
         await site.start()
         return site

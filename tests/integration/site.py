@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
-from roomful import Consumer, Event, Hub, Limits, Position, Receipt
+from roomful import Consumer, Event, Hub, Limits, Position, Receipt, RoomPolicy
 from roomful.core.ledger import Ledger, Verdict, digest
 from roomful.routing import ProtocolTypeRouter, URLRouter, route
 from roomful.testing import Client, Received
@@ -26,10 +26,15 @@ class Site:
     """
 
     def __init__(
-        self, transport: str, consumers: Mapping[str, type[Consumer]], limits: Limits, **settings: Any
+        self,
+        transport: str,
+        consumers: Mapping[str, type[Consumer]],
+        limits: Limits,
+        rooms: Mapping[str, RoomPolicy] | None = None,
+        **settings: Any,
     ) -> None:
         self.transport = transport
-        self.hub = Hub(limits=limits)
+        self.hub = Hub(limits=limits, rooms=rooms)
         self.app = ProtocolTypeRouter(
             {
                 "websocket": URLRouter(
@@ -64,6 +69,7 @@ class Site:
             "ending": now.ending,
             "rooms": now.rooms,
             "memberships": now.memberships,
+            "present": now.present,
             "paused": now.paused,
             "outbox_bytes": now.outbox_bytes,
             "stuck_handlers": now.stuck_handlers,
