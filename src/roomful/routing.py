@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from .consumers import Scope
+from .core.access import SCOPE_OUTER
 from .core.errors import RoomfulError
 from .core.refusal import refusal_response, respond
 from .endpoint import Receive, Send
@@ -174,6 +175,7 @@ class URLRouter:
             if match is not None:
                 values, taken = match
                 inner = {**scope, "path_params": {**(scope.get("path_params") or {}), **values}}
+                inner[SCOPE_OUTER] = scope
                 if candidate.is_mount:
                     # As ASGI has it: a path without its root path would confuse what is within.
                     inner["root_path"], inner["path"] = root + taken, root + path

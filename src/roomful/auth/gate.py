@@ -16,6 +16,7 @@ from ..core.access import (
     SCOPE_PRINCIPAL,
     SCOPE_VERIFIER,
     Authenticator,
+    Concealing,
     Permissions,
     Principal,
     Scope,
@@ -128,11 +129,19 @@ class Gate:
                 self._census.leave(address, "")
                 raise
         except NotAuthenticated as error:
+            self._conceal(scope)
             audit.refused(401, error.why, scope, address)
             raise unauthorised(error) from None
         except Refuse as refusal:
+            self._conceal(scope)
             audit.refused(refusal.status, refusal.reason, scope, address)
             raise
+
+    def _conceal(self, scope: Scope) -> None:
+        # The server is about to write the address of what is refused into its log.
+        for one in self._auth:
+            if isinstance(one, Concealing):
+                one.conceal(scope)
 
     def _check_origin(self, scope: Scope) -> None:
         if not self._origins.allow(scope):

@@ -5,6 +5,7 @@ Where the token may stand is decided by `sources`, whether it holds by `tokens`.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping, Sequence
 from typing import Any, TypeAlias
 
@@ -12,7 +13,7 @@ from ..core.access import ANONYMOUS, SCOPE_PRINCIPAL, SCOPE_VERIFIER, Principal,
 from ..core.errors import InvalidState, NotAuthenticated, Refuse
 from ..core.refusal import Send, refuse_handshake, unauthorised
 from . import audit
-from .sources import Header, Source, Subprotocol, subprotocol_of
+from .sources import Header, Source, Subprotocol, subprotocol_of, take_first
 from .tokens import Key, KeySource, Tokens
 
 __all__ = ("JwtAuth", "LoadUser")
@@ -104,11 +105,7 @@ class JwtAuth:
             NotAuthenticated: The token does not hold.
             Refuse: The keys cannot be had now.
         """
-        token: str | None = None
-        for source in self._sources:
-            # All are asked, so that a secret is taken out of each.
-            found = source.take(scope)
-            token = found if token is None else token
+        token = take_first(self._sources, scope)
         if token is None:
             return None
         principal, user = await self._verify(token)
@@ -124,6 +121,11 @@ class JwtAuth:
             Refuse: The keys cannot be had now.
         """
         return (await self._verify(token))[0]
+
+    def conceal(self, scope: Scope) -> None:
+        """Take the token out of the places of a handshake that are written down."""
+        with contextlib.suppress(NotAuthenticated):
+            take_first(self._sources, scope)
 
     async def _verify(self, token: str) -> tuple[Principal, object]:
         principal = await self._tokens.verify(token)

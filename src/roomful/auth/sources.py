@@ -5,15 +5,25 @@ Each takes the secret out of the places that are commonly logged or sent back; w
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 from urllib.parse import unquote_plus
 
-from ..core.access import Scope
+from ..core.access import SCOPE_OUTER, Scope
 from ..core.errors import NotAuthenticated
 from .headers import values_of
 
-__all__ = ("SUBPROTOCOL", "Cookie", "Header", "Query", "Source", "Subprotocol", "subprotocol_of")
+__all__ = (
+    "SUBPROTOCOL",
+    "Cookie",
+    "Header",
+    "Query",
+    "Source",
+    "Subprotocol",
+    "subprotocol_of",
+    "take_first",
+)
 
 SUBPROTOCOL: Final = "roomful"
 """What a client offers beside the subprotocol that holds its secret, and what it is answered with."""
@@ -114,7 +124,11 @@ class Query:
         found = [pair for pair in pairs if pair.partition(b"=")[0] == own]
         if not found:
             return None
-        scope["query_string"] = b"&".join(pair for pair in pairs if pair not in found)
+        rest = b"&".join(pair for pair in pairs if pair not in found)
+        inner: Scope | None = scope
+        while inner is not None:
+            inner["query_string"] = rest
+            inner = inner.get(SCOPE_OUTER)
         return _one([unquote_plus(pair.partition(b"=")[2].decode("latin-1")) for pair in found])
 
 
@@ -122,6 +136,28 @@ def subprotocol_of(scope: Scope) -> str | None:
     """Return what a handshake is answered with because `Subprotocol` found its secret there."""
     answer: str | None = scope.get(_ANSWER)
     return answer
+
+
+def take_first(sources: Sequence[Source], scope: Scope) -> str | None:
+    """Return the secret of the first source that has one.
+
+    All are asked, so that secrets are taken out of each.
+
+    Raises:
+        NotAuthenticated: One has several, or what cannot be one.
+    """
+    found: str | None = None
+    problem: NotAuthenticated | None = None
+    for source in sources:
+        try:
+            secret = source.take(scope)
+        except NotAuthenticated as error:
+            problem = problem or error
+        else:
+            found = secret if found is None else found
+    if problem is not None:
+        raise problem
+    return found
 
 
 def _one(found: list[str]) -> str | None:

@@ -8,6 +8,7 @@ The store gets the hash of a ticket, so that whoever reads it can use none.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import secrets
@@ -19,7 +20,7 @@ from ..core.access import Authenticator, Principal, Scope
 from ..core.errors import InvalidState, NotAuthenticated, Refuse
 from ..core.refusal import Send, refusal_response, respond, unauthorised
 from . import audit
-from .sources import Query, Source, Subprotocol
+from .sources import Query, Source, Subprotocol, take_first
 
 if TYPE_CHECKING:
     from ..core.capabilities import KeyedState
@@ -49,6 +50,8 @@ class Tickets:
         sources: Where it may stand.
         clock: The time in seconds since 1970.
     """
+
+    takes_first_message = False
 
     def __init__(
         self,
@@ -102,21 +105,29 @@ class Tickets:
         Raises:
             NotAuthenticated: It is not known, was used, or is too old.
         """
-        ticket: str | None = None
-        for source in self._sources:
-            found = source.take(scope)
-            ticket = found if ticket is None else ticket
-        if ticket is None:
-            return None
-        if len(ticket) > _MAX_CHARACTERS or not ticket.isascii():
+        ticket = take_first(self._sources, scope)
+        return None if ticket is None else await self.verify(ticket)
+
+    async def verify(self, token: str) -> Principal:
+        """Return for whom a ticket was issued; a page may renew its connection with a new one.
+
+        Raises:
+            NotAuthenticated: It is not known, was used, or is too old.
+        """
+        if len(token) > _MAX_CHARACTERS or not token.isascii():
             raise NotAuthenticated("malformed_ticket", "ticket is not valid")
-        value = await self._used_state().take_once(_key(ticket))
+        value = await self._used_state().take_once(_key(token))
         if value is None:
             raise NotAuthenticated("unknown_ticket", "ticket is not valid")
         id_, expires_at, claims = json.loads(value)
         if expires_at is not None and expires_at <= self._clock():
             raise NotAuthenticated("expired", "token is expired")
         return Principal(id_, claims, expires_at)
+
+    def conceal(self, scope: Scope) -> None:
+        """Take the ticket out of the places of a handshake that are written down."""
+        with contextlib.suppress(NotAuthenticated):
+            take_first(self._sources, scope)
 
     def _used_state(self) -> KeyedState:
         if self._state is None:

@@ -17,10 +17,12 @@ if TYPE_CHECKING:
 __all__ = (
     "ANONYMOUS",
     "MAX_PRINCIPAL_ID_CHARACTERS",
+    "SCOPE_OUTER",
     "SCOPE_PRINCIPAL",
     "SCOPE_VERIFIER",
     "Access",
     "Authenticator",
+    "Concealing",
     "Gatekeeper",
     "Permissions",
     "Principal",
@@ -37,6 +39,9 @@ SCOPE_PRINCIPAL: Final = "roomful"
 
 SCOPE_VERIFIER: Final = "roomful.verifier"
 """Where middleware leaves what can renew its principal."""
+
+SCOPE_OUTER: Final = "roomful.outer"
+"""The scope that a router has copied. Servers write its address into their logs, so secrets are taken out there too."""
 
 MAX_PRINCIPAL_ID_CHARACTERS: Final = 255
 """An id stands in log lines and in the index of connections; `sub` of OpenID Connect has the same bound (§2)."""
@@ -118,6 +123,14 @@ class Verifier(Protocol):
             NotAuthenticated: It does not hold.
             Refuse: The question cannot be answered now.
         """
+
+
+@runtime_checkable
+class Concealing(Protocol):
+    """An authenticator that can take its secrets out of a handshake that is refused before it was asked."""
+
+    def conceal(self, scope: Scope) -> None:
+        """Take them out, whatever they are; raises nothing."""
 
 
 @runtime_checkable
