@@ -10,11 +10,11 @@ from typing import Any
 
 from roomful import Consumer, Event, Hub, on
 from roomful.routing import ProtocolTypeRouter, URLRouter, route
-from roomful.testing import Client
+from roomful.testing import Client, ConnectionClosed, Received
 from tests.integration.transports import SERVERS, Server, quiet, reach_server
 from tests.integration.waiting import until
 
-__all__ = ("Door", "Echo", "bearer", "control", "opened", "request")
+__all__ = ("Door", "Echo", "bearer", "control", "opened", "request", "until_closed")
 
 
 class Echo(Consumer):
@@ -106,3 +106,13 @@ async def request(port: int, head: str | bytes, *, body: bytes = b"") -> tuple[i
             return int(first.split(" ")[1]), headers, await reader.readexactly(length)
     finally:
         writer.close()
+
+
+async def until_closed(client: Client) -> tuple[list[Received], int | None, str]:
+    """Return what comes until the connection ends, its code and its reason."""
+    received: list[Received] = []
+    try:
+        while True:
+            received.append(await client.receive())
+    except ConnectionClosed:
+        return received, client.close_code, client.close_reason

@@ -1,4 +1,4 @@
-"""Refusals that arrive: a status, a body and headers before the handshake; a code after it, where a page has to know."""
+"""Refusals that arrive: a status, a body and headers before the handshake; a code after it, for pages."""
 
 from __future__ import annotations
 
