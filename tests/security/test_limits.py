@@ -171,28 +171,14 @@ async def test_flood_without_end_is_closed_by_setting(transport: str) -> None:
     async with opened(transport, hub, Counting) as door:
         client = await RawClient.connect(door.port, "/")
         began = time.monotonic()
-        while not client.is_lost and client.close_code is None and time.monotonic() - began < 10:
+        while client.close_code is None and time.monotonic() - began < 10:
             client.send('{"type":"post"}')
             await asyncio.sleep(0.001)
-        async with asyncio.timeout(5):
-            assert await client.closed() == CloseCode.POLICY
+        client.hang_up()
+
+        assert client.close_code == CloseCode.POLICY
 
     assert 25 <= Counting.handled <= 120
-
-
-async def test_client_that_pauses_is_not_closed(transport: str) -> None:
-    """Bursts with pauses between them are what a rate is for."""
-    hub = hub_with(messages_per_s=100, burst_s=0.2, close_after_s=0.3)
-    async with opened(transport, hub, Counting) as door, door.connect() as client:
-        await client.receive()
-        for _ in range(3):
-            for number in range(30):
-                await client.send(f'{{"type":"ask","id":{number}}}')
-            for number in range(30):
-                assert (await client.receive()).reply == number
-            await asyncio.sleep(0)
-
-    assert Counting.handled == 90
 
 
 async def test_limit_and_full_inbox_do_not_release_each_other(transport: str) -> None:

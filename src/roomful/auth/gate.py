@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -75,6 +75,7 @@ class Gate:
         origins: Which pages may open a socket.
         permissions: What a principal may do; without, everything.
         rules: How many, how fast.
+        clock: The time in seconds since 1970.
     """
 
     def __init__(
@@ -84,7 +85,9 @@ class Gate:
         origins: Origins | None = None,
         permissions: Permissions | None = None,
         rules: Admission | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
+        self.clock: Callable[[], float] = clock
         self.permissions: Permissions | None = permissions
         self.rules: Admission = rules or Admission()
         self._auth = tuple(auth)
@@ -225,11 +228,11 @@ class Gate:
             self._timer.cancel()
             self._timer = None
         if at is not None and self._loop is not None:
-            self._timer = self._loop.call_later(max(0.0, at - time.time()), self._tick)
+            self._timer = self._loop.call_later(max(0.0, at - self.clock()), self._tick)
 
     def _tick(self) -> None:
         self._timer = None
-        for resident in self._deadlines.due(time.time()):
+        for resident in self._deadlines.due(self.clock()):
             resident.due()
         self._schedule()
 

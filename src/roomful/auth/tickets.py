@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from ..core.access import Authenticator, Principal, Scope
-from ..core.errors import InvalidState, NotAuthenticated, Refuse
+from ..core.errors import InvalidState, LayerError, NotAuthenticated, Refuse
 from ..core.refusal import Send, refusal_response, respond, unauthorised
 from . import audit
 from .sources import Query, Source, Subprotocol, take_first
@@ -169,6 +169,8 @@ class TicketApp:
             refusal = unauthorised(error)
         except Refuse as refused:
             refusal = refused
+        except LayerError:
+            refusal = Refuse(503, "tickets are not available", headers={"Retry-After": "5"})
         else:
             body = json.dumps({"ticket": ticket, "expires_in": self._tickets.ttl_s}).encode()
             headers = [

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import time
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Final
 
@@ -17,7 +16,7 @@ from ..auth import audit
 from ..auth.bucket import Allowance
 from ..core.access import ANONYMOUS, Principal
 from ..core.close_codes import CloseCode
-from ..core.errors import Forbidden, InvalidMessage, NotAuthenticated, Refuse
+from ..core.errors import Forbidden, InvalidMessage, LayerError, NotAuthenticated, Refuse
 from ..core.refusal import unauthorised
 from ..wire import AUTHENTICATE, REFRESH, Control, may_be_control, read_control
 
@@ -123,7 +122,7 @@ class Guard:
             error = failed
         else:
             if control.id is not None:
-                self._connection.reply(control.id, {"expires_in": _seconds_to(principal.expires_at)})
+                self._connection.reply(control.id, {"expires_in": self._seconds_to(principal.expires_at)})
             return principal
         finally:
             self._first = None
@@ -216,7 +215,7 @@ class Guard:
         expires_at = self.principal.expires_at
         if expires_at is None:
             return
-        if expires_at <= time.time():
+        if expires_at <= self._gate.clock():
             audit.expired(self._connection.id, self.principal.id)
             self._connection.close(CloseCode.UNAUTHORISED, "token is expired")
             return
@@ -234,13 +233,16 @@ class Guard:
         if self.principal.expires_at is not None:
             self._warned = False
             warn_at = self.principal.expires_at - self._gate.rules.expiry_warning_s
-            self._gate.watch(self, min(max(warn_at, time.time()), self.principal.expires_at))
+            self._gate.watch(self, min(max(warn_at, self._gate.clock()), self.principal.expires_at))
 
     def _tell(self, type_: str, expires_at: float | None) -> None:
         if self._connection.is_open:
-            data = {"expires_in": _seconds_to(expires_at)}
+            data = {"expires_in": self._seconds_to(expires_at)}
             # Not an `Event`, whose type may not begin like this.
             self._connection.send(json.dumps({"type": type_, "data": data}, separators=(",", ":")))
+
+    def _seconds_to(self, expires_at: float | None) -> int | None:
+        return None if expires_at is None else max(0, round(expires_at - self._gate.clock()))
 
     # ── Refresh ──
 
@@ -259,7 +261,7 @@ class Guard:
                 raise NotAuthenticated("other_principal", "token is somebody else's")
         except NotAuthenticated as error:
             self._not_renewed(error, reply_to)
-        except (Refuse, TimeoutError):
+        except (LayerError, Refuse, TimeoutError):
             self._connection.error("unavailable", "token cannot be checked now; try again", reply_to=reply_to)
         except Exception:
             logger.exception("connection %s: refresh failed", self._connection.id)
@@ -271,7 +273,7 @@ class Guard:
             if reply_to is None:
                 self._tell("roomful.refreshed", principal.expires_at)
             else:
-                self._connection.reply(reply_to, {"expires_in": _seconds_to(principal.expires_at)})
+                self._connection.reply(reply_to, {"expires_in": self._seconds_to(principal.expires_at)})
         finally:
             self._task = None
 
@@ -308,7 +310,3 @@ class Guard:
             answer = permissions.may_push(self.principal, room, message)
             if (await answer if isawaitable(answer) else answer) is not True:
                 raise Forbidden("not allowed to push to this room")
-
-
-def _seconds_to(expires_at: float | None) -> int | None:
-    return None if expires_at is None else max(0, round(expires_at - time.time()))
