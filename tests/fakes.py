@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from roomful.core.capabilities import Change, Occupants
 from roomful.core.envelope import Envelope, Form
 from roomful.core.errors import LayerError, NotEncodable
 from roomful.core.events import Event
@@ -53,6 +54,14 @@ class FakeKind:
         ranges = ",".join(f"{first}-{last}" for first, last in gap.ranges or ())
         return self._frame(f"gap {room} {gap.reason} {ranges}".rstrip()) if self.has_positions else None
 
+    def presence(self, room: RoomName, at: Position, change: Change) -> Frame | None:
+        said = "gone" if change.info is None else change.info.decode()
+        return self._frame(f"{room}#{at.offset} {change.who} {said}") if self.has_positions else None
+
+    def occupants(self, room: RoomName, occupants: Occupants) -> Frame | None:
+        who = ",".join(f"{name}={info.decode()}" for name, info in sorted(occupants.who.items()))
+        return self._frame(f"{room}#{occupants.at.offset} {{{who}}}") if self.has_positions else None
+
     def direct(self, message: Event | str | bytes) -> Frame:
         if not isinstance(message, str):
             raise NotEncodable("this fake sends texts alone")
@@ -96,6 +105,9 @@ class FakeCodec:
             raise NotEncodable("this fake packs texts alone")
         self.packed.append(message)
         return Form.TEXT, message.encode()
+
+    def pack_value(self, value: object) -> bytes:
+        return str(value).encode()
 
     def read(self, message: str | bytes) -> Inbound:
         raise NotImplementedError
@@ -379,10 +391,17 @@ class FakeLink:
     def accept(self, subprotocol: str | None, headers: Mapping[str, str]) -> None:
         self.calls.append(("accept", subprotocol, dict(headers)))
 
-    async def join(self, room: str, *, since: Position | str | None = None) -> Joined:
+    async def join(
+        self, room: str, *, since: Position | str | None = None, who: str | None = None, info: object = None
+    ) -> Joined:
         self.calls.append(("join", room) if since is None else ("join", room, since))
+        if who is not None or info is not None:
+            self.calls.append(("says", who, info))
         self.rooms |= {RoomName(room)}
         return Joined(Position("e", 0), recovered=False)
+
+    async def send_presence(self, room: str) -> None:
+        self.calls.append(("send_presence", room))
 
     def leave(self, room: str) -> None:
         self.calls.append(("leave", room))

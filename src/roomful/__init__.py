@@ -28,6 +28,7 @@ from .core.errors import (
     NotShared,
     PolicyError,
     PositionError,
+    PresenceError,
     PushInDoubt,
     Refuse,
     ReplyError,
@@ -42,7 +43,7 @@ from .core.events import Event
 from .core.limits import Limits
 from .core.names import ConnectionId, RoomName
 from .core.policies import RoomPolicy
-from .core.ports import Joined, Receipt
+from .core.ports import Joined, Present, Receipt
 from .core.positions import Position
 from .endpoint import Consumer
 from .hub import Statistics
@@ -79,9 +80,11 @@ __all__ = (
     "PolicyError",
     "Position",
     "PositionError",
+    "PresenceError",
+    "Present",
+    "Principal",
     "Producer",
     "PushInDoubt",
-    "Principal",
     "Receipt",
     "Refuse",
     "ReplyError",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import dataclasses
+import json
 import os
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -26,7 +27,7 @@ from ..core.events import Event
 from ..core.limits import Limits
 from ..core.names import ConnectionId
 from ..core.policies import Policies, RoomPolicy
-from ..core.ports import Addressed, Joined, Layer, Receipt
+from ..core.ports import Addressed, Joined, Layer, Present, Receipt
 from ..core.positions import Position
 from ..hub import Engine, Statistics
 from ..wire import EventsCodec, RawCodec
@@ -150,7 +151,6 @@ class Hub:
         await self.engine.close()
         self.threads.stop()
 
-    async def __aenter__(self) -> Self:
     async def drain(self, timeout_s: float | None = None, spread_s: float | None = None) -> None:
         """Refuse new connections, let handlers and outboxes finish, then close with *come back* (4001), over some time.
 
@@ -168,6 +168,7 @@ class Hub:
             limits.drain_spread_s if spread_s is None else spread_s,
         )
 
+    async def __aenter__(self) -> Self:
         self.engine.reopen()
         await self.start()
         return self
@@ -274,6 +275,21 @@ class Hub:
         push = self.engine.push(room, message, exclude=_id_of(exclude), key=key, conflate=conflate)
         return asyncio.run_coroutine_threadsafe(push, loop)
 
+    async def presence(self, room: str) -> Present:
+        """Return who is present in a room, in whatever process.
+
+        The room's policy has to say `presence=True`. `at` stands in the sequence of the room's presence, which is no
+        order of the room itself: of the changes that members get, those up to it are counted in.
+
+        Raises:
+            RoomNameError: The name is too long or not printable.
+            PolicyError: The room has no presence.
+            LayerError: The layer cannot say.
+            HubClosed: The hub has been closed.
+        """
+        occupants = await self.engine.presence(room)
+        return Present(occupants.at, {who: json.loads(info) for who, info in occupants.who.items()})
+
     async def send(self, connection_id: ConnectionId, message: Event | str | bytes) -> None:
         """Send to one connection, behind all that was pushed to its rooms before.
 
@@ -285,14 +301,20 @@ class Hub:
         self.engine.send(connection_id, message)
 
     async def join(
-        self, connection_id: ConnectionId, room: str, *, since: Position | str | None = None
+        self,
+        connection_id: ConnectionId,
+        room: str,
+        *,
+        since: Position | str | None = None,
+        who: str | None = None,
+        info: object = None,
     ) -> Joined:
         """Make a connection a member of a room, from outside its consumer; see `Consumer.join`.
 
         Raises:
             UnknownConnection: No connection has this id.
         """
-        return await self.engine.find(connection_id).join(room, since=since)
+        return await self.engine.find(connection_id).join(room, since=since, who=who, info=info)
 
     async def leave(self, connection_id: ConnectionId, room: str) -> None:
         """End a connection's membership, from outside its consumer; see `Consumer.leave`.

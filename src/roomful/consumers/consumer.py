@@ -115,16 +115,21 @@ class ConsumerBase:
         """
         self._link.accept(subprotocol, headers or {})
 
-    async def join(self, room: str, *, since: Position | str | None = None) -> Joined:
+    async def join(
+        self, room: str, *, since: Position | str | None = None, who: str | None = None, info: object = None
+    ) -> Joined:
         """Become a member of a room.
 
         A client that comes back says where it stood (`?resume=` of its address): it gets what followed, as far as the
         room keeps a history, then everything that comes. What it will not get is told in a `roomful.gap`.
 
         Args:
-            room: The room's name. A second join of the same room changes nothing.
+            room: The room's name. A second join of the same room changes nothing, but for `who` and `info`.
             since: Where the client stood, if it said so in another way. A text that is no position, or one that was
                 never reached, is told as a gap too.
+            who: In a room with presence, who is present through this connection: a printable text. By default the
+                principal's id, or the connection's where nobody is known. Several connections of one name count as one.
+            info: What it says of itself there, as JSON; a second join with another one replaces it.
 
         Returns:
             The position after which every event of the room comes, and whether nothing was missed since the client's.
@@ -134,17 +139,33 @@ class ConsumerBase:
             RoomNameError: The name is too long or not printable.
             TooManyRooms: The connection is in as many rooms as the limits allow.
             RoomFull: The room has as many members as its policy allows.
-            PolicyError: The room may skip events, and as this consumer owns its wire nobody could tell its client.
+            PolicyError: The room may skip events, and as this consumer owns its wire nobody could tell its client; or
+                `who` or `info` is said in a room without presence.
+            PresenceError: `who` is empty, too long or not printable; or `info` is too long.
+            NotEncodable: `info` cannot be written as JSON.
             ConnectionClosed: The connection ended before it was a member.
             LayerError: The layer cannot deliver the room.
         """
         if self._access is not None:
             await self._access.check_join(room)
-        return await self._link.join(room, since=since)
+        return await self._link.join(room, since=since, who=who, info=info)
 
     async def leave(self, room: str) -> None:
         """Cease to be a member of a room. What was pushed before still comes; not to be a member is no error."""
         self._link.leave(room)
+
+    async def send_presence(self, room: str) -> None:
+        """Send this connection who is present in a room, as `roomful.occupants`.
+
+        To a member of the room it stands in its place among the changes: what comes after it changes what it says.
+
+        Raises:
+            RoomNameError: The name is too long or not printable.
+            PolicyError: The room has no presence.
+            ConnectionClosed: The connection has ended.
+            LayerError: The layer cannot say.
+        """
+        await self._link.send_presence(room)
 
     async def push(
         self,

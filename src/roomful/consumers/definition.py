@@ -31,6 +31,7 @@ RESERVED_NAMES: Final = frozenset(
         "rooms",
         "scope",
         "send",
+        "send_presence",
     )
 )
 """What a consumer gets from Roomful; a class that redefines one of these is refused."""

@@ -182,9 +182,11 @@ class Gatekeeper(Protocol):
     """Stands between a connection and its handler: every message passes it first. No method raises or blocks.
 
     Attributes:
+        principal: Who is connected.
         subprotocol: What the handshake is answered with when nobody names another.
     """
 
+    principal: Principal
     subprotocol: str | None
 
     def admits(self, message: str | bytes) -> bool:

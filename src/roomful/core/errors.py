@@ -6,6 +6,7 @@
     ├── PositionError (ValueError)            a text is not a position
     ├── LimitError (ValueError)               a limit has a value that cannot work
     ├── PolicyError (ValueError)              a room policy cannot work, or does not fit what it is used for
+    ├── PresenceError (ValueError)            who is present has a name or an info that cannot be shown
     ├── NotEncodable (TypeError)              an event's data cannot be written as JSON
     ├── ConsumerError (TypeError)             a consumer class is written wrongly
     ├── InvalidMessage (ValueError)           a client's message does not fit; becomes an error reply
@@ -51,6 +52,7 @@ __all__ = (
     "NotShared",
     "PolicyError",
     "PositionError",
+    "PresenceError",
     "PushInDoubt",
     "Refuse",
     "ReplyError",
@@ -86,6 +88,10 @@ class LimitError(RoomfulError, ValueError):
 
 class PolicyError(RoomfulError, ValueError):
     """A room policy cannot work, or does not fit what it is used for."""
+
+
+class PresenceError(RoomfulError, ValueError):
+    """The name of somebody who is present, or what it says of itself, is too long or not printable."""
 
 
 class NotEncodable(RoomfulError, TypeError):

@@ -50,6 +50,9 @@ class Limits:
     max_batch_bytes: int = 32 * 1024
     """Bytes that are joined likewise: past this a system call no longer dominates the cost."""
 
+    max_presence_info_bytes: int = 1024
+    """What somebody may say of itself in a room with presence, in bytes of JSON: every member gets it."""
+
     max_rooms_per_connection: int = 1000
     """Rooms that one connection may be a member of; a bound on what one client can make the hub keep."""
 
@@ -80,15 +83,15 @@ class Limits:
     close_timeout_s: float = 10.0
     """Time that closing a hub may take before it stops waiting."""
 
-    max_handler_threads: int = 32
-    """Threads that run handlers written with `def`."""
-
     drain_timeout_s: float = 10.0
     """Time that handlers have to finish when the server stops, before their connections are closed all the same."""
 
     drain_spread_s: float = 5.0
     """Time over which connections are closed then, so that not all of them come back at one moment.
     Few take less: some 200 are closed a second."""
+
+    max_handler_threads: int = 32
+    """Threads that run handlers written with `def`."""
 
     def __post_init__(self) -> None:
         for field in fields(self):

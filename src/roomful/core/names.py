@@ -8,16 +8,18 @@ from __future__ import annotations
 import secrets
 from typing import Final, NewType
 
-from .errors import RoomNameError
+from .errors import PresenceError, RoomNameError
 
 __all__ = (
     "MAX_ROOM_NAME_BYTES",
+    "MAX_WHO_BYTES",
     "ConnectionId",
     "RoomName",
     "group_topic",
     "new_connection_id",
     "presence_topic",
     "room_name",
+    "who_name",
 )
 
 RoomName = NewType("RoomName", str)
@@ -25,6 +27,9 @@ ConnectionId = NewType("ConnectionId", str)
 
 MAX_ROOM_NAME_BYTES: Final = 200
 """Upper bound of `Limits.max_room_name_bytes`: a name must fit a channel name of every layer."""
+
+MAX_WHO_BYTES: Final = 1024
+"""Longest name of somebody who is present: every id of a principal fits."""
 
 
 def room_name(value: str, *, max_bytes: int = MAX_ROOM_NAME_BYTES) -> RoomName:
@@ -50,6 +55,21 @@ def room_name(value: str, *, max_bytes: int = MAX_ROOM_NAME_BYTES) -> RoomName:
             f"room name is {size} bytes; the limit is {max_bytes} (Limits.max_room_name_bytes)"
         )
     return RoomName(value)
+
+
+def who_name(value: str) -> str:
+    """Return `value` as a name of somebody who is present.
+
+    Raises:
+        PresenceError: The name is not text, empty, longer than `MAX_WHO_BYTES`, or not printable.
+    """
+    if not isinstance(value, str):
+        raise PresenceError(f"who is of type {type(value).__name__}; expected str")
+    if not value or not value.isprintable():
+        raise PresenceError(f"who {value!a} is empty or not printable")
+    if (size := len(value.encode())) > MAX_WHO_BYTES:
+        raise PresenceError(f"who is {size} bytes; the limit is {MAX_WHO_BYTES}")
+    return value
 
 
 def new_connection_id() -> ConnectionId:

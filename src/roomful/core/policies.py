@@ -52,7 +52,8 @@ class RoomPolicy:
             older one with the same key in the outbox, and else the oldest are dropped. What is dropped is told in one
             notice before the room's next event.
         max_members: Members that the room has in one process at most; None for no bound.
-        presence: Whether members are told who comes and who goes.
+        presence: Whether it is known who is present, and members are told who comes and who goes. The layer has to
+            know it too.
         presence_grace_s: Seconds for which somebody who has gone is still counted as present, so that a connection
             that is lost and resumed shows nothing.
 
@@ -125,6 +126,11 @@ class Policies:
                 )
             expression = ".*".join(map(re.escape, pattern.split("*")))
             self._patterns.append((re.compile(expression, re.DOTALL), policy))
+
+    @property
+    def have_presence(self) -> bool:
+        """Whether any room has presence."""
+        return any(policy.presence for _, policy in self._patterns)
 
     def of(self, room: str) -> RoomPolicy:
         """Return the policy of a room."""

@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
+from .capabilities import Change, Occupants
 from .envelope import Envelope, Form
 from .events import Event
 from .names import ConnectionId, RoomName
@@ -37,6 +38,7 @@ __all__ = (
     "MessageId",
     "Page",
     "Peer",
+    "Present",
     "ProducerSeq",
     "Pusher",
     "Receipt",
@@ -102,6 +104,12 @@ class FrameKind(Protocol):
     def gap(self, room: RoomName, gap: Gap) -> Frame | None:
         """Return the frame that tells a member what it will not get, or None where positions are not sent."""
 
+    def presence(self, room: RoomName, at: Position, change: Change) -> Frame | None:
+        """Return the frame that tells a member who has come or gone, or None where that is not sent."""
+
+    def occupants(self, room: RoomName, occupants: Occupants) -> Frame | None:
+        """Return the frame that tells a member who is present, or None where that is not sent."""
+
     def direct(self, message: Event | str | bytes) -> Frame:
         """Return the frame of a message to one connection.
 
@@ -166,6 +174,13 @@ class Codec(Protocol):
         Raises:
             NotEncodable: The event's data cannot be written as JSON.
             TypeError: It is neither an event, text nor bytes.
+        """
+
+    def pack_value(self, value: object) -> bytes:
+        """Encode a value as it stands inside a message.
+
+        Raises:
+            NotEncodable: It cannot be written as JSON.
         """
 
     def read(self, message: str | bytes) -> Inbound:
@@ -274,6 +289,9 @@ class Peer(Protocol):
     def heard(self) -> None:
         """Know that bytes came that are not one whole message, or not that alone: a sign of life."""
 
+    def going_away(self) -> None:
+        """Know that the server stops: end in good order, within a bounded time."""
+
     def lost(self, code: int, reason: str) -> None:
         """Know that the connection has ended. The wire calls this exactly once, and nothing after it.
 
@@ -289,12 +307,22 @@ class Handler(Protocol):
 
     def handle(self, message: str | bytes) -> Awaitable[None] | None:
         """Handle one message. The next one follows when the awaitable is done; it may be cancelled."""
-    def going_away(self) -> None:
-        """Know that the server stops: end in good order, within a bounded time."""
-
 
     def closed(self, code: int) -> Awaitable[None] | None:
         """Clean up. Called once, after `handle` has ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Present:
+    """Who is present in a room.
+
+    Attributes:
+        at: The position of the last change that is counted in, in the sequence of the room's presence.
+        who: What each says of itself, by its name.
+    """
+
+    at: Position
+    who: dict[str, object]
 
 
 class Addressed(Protocol):
@@ -343,6 +371,9 @@ class Pusher(Protocol):
     ) -> concurrent.futures.Future[Receipt]:
         """Push from another thread; see `roomful.Hub.push_threadsafe`."""
 
+    async def presence(self, room: str) -> Present:
+        """Return who is present in a room; see `roomful.Hub.presence`."""
+
     async def send(self, connection_id: ConnectionId, message: Event | str | bytes) -> None:
         """Send to one connection; see `roomful.Hub.send`."""
 
@@ -377,8 +408,13 @@ class Link(Protocol):
     def accept(self, subprotocol: str | None, headers: Mapping[str, str]) -> None:
         """Accept the handshake."""
 
-    async def join(self, room: str, *, since: Position | str | None = None) -> Joined:
+    async def join(
+        self, room: str, *, since: Position | str | None = None, who: str | None = None, info: object = None
+    ) -> Joined:
         """Become a member of a room; accepts the handshake first if nobody has."""
+
+    async def send_presence(self, room: str) -> None:
+        """Send who is present in a room, and what changes that from then on if this is a member."""
 
     def leave(self, room: str) -> None:
         """Cease to be a member of a room."""

@@ -258,11 +258,22 @@ class Connection(Outlet):
         elif self._state is not State.OPEN:
             raise ConnectionClosed(self._code)
 
-    async def join(self, room: str, *, since: Position | str | None = None) -> Joined:
+    @property
+    def own_name(self) -> str:
+        """Who is present through it where nobody says otherwise: its principal, else the connection itself."""
+        return (self.guard is not None and self.guard.principal.id) or self.id
+
+    async def join(
+        self, room: str, *, since: Position | str | None = None, who: str | None = None, info: object = None
+    ) -> Joined:
         """Become a member; see `Engine.join`. Without `since` it resumes where its client said that it was."""
         if since is None and self._resumes:
             since = self._resumes.pop(room, None)
-        return await self._engine.join(self, room, since)
+        return await self._engine.join(self, room, since, who=who, info=info)
+
+    async def send_presence(self, room: str) -> None:
+        """Send who is present in a room; see `Engine.send_presence`."""
+        await self._engine.send_presence(self, room)
 
     def resume(self, positions: Mapping[str, str]) -> None:
         """Know where the client stood in each room; each is used once, by the first join of that room."""
@@ -421,6 +432,10 @@ class Connection(Outlet):
         if self.pulse is not None:
             self.pulse.heard = True
 
+    def going_away(self) -> None:
+        """End with all others in good order, because the server stops."""
+        self._engine.begin_drain()
+
     def lost(self, code: int, reason: str) -> None:
         """End: out of every room, nothing queued, the consumer's clean-up under way. The wire calls it once."""
         if self._flusher.flushing:
@@ -432,10 +447,6 @@ class Connection(Outlet):
         # What the server itself closed with is the better reason than what became of the socket.
         if self._code is None:
             self._code = code
-    def going_away(self) -> None:
-        """End with all others in good order, because the server stops."""
-        self._engine.begin_drain()
-
         self._state = State.LOST
         self._outbox = None
         self._gathered = None

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from ..core.close_codes import CloseCode
 from ..core.envelope import Envelope, Form
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from .rooms import Room
     from .statistics import Counters
 
-__all__ = ("Delivery", "read_envelope")
+__all__ = ("Delivery", "Topic", "read_envelope")
 
 logger: logging.Logger = logging.getLogger("roomful.hub")
 
@@ -46,6 +46,16 @@ def read_envelope(name: RoomName, at: Position, payload: bytes) -> Envelope | No
         return None
 
 
+class Topic(Protocol):
+    """What the layer delivers besides rooms."""
+
+    def deliver(self, at: Position, payload: bytes) -> None:
+        """Take the next event of the topic."""
+
+    def suspect(self) -> None:
+        """Take the news that events may have been missed."""
+
+
 class Delivery:
     """The way of an event through one hub, on one event loop.
 
@@ -54,6 +64,7 @@ class Delivery:
         layer: Carries and numbers events.
         codec: Encodes what is pushed.
         memberships: The rooms and their members.
+        topics: What else the layer delivers, by name.
         flusher: Writes what is pending.
         counters: Where pushes and deliveries are counted.
         find: Returns a connection by its id.
@@ -67,6 +78,7 @@ class Delivery:
         codec: Codec,
         *,
         memberships: Memberships,
+        topics: Mapping[RoomName, Topic],
         flusher: Flusher[Connection],
         counters: Counters,
         find: Callable[[ConnectionId], Connection | None],
@@ -76,6 +88,7 @@ class Delivery:
         self._layer = layer
         self._codec = codec
         self._memberships = memberships
+        self._topics = topics
         self._flusher = flusher
         self._counters = counters
         self._find = find
@@ -137,8 +150,9 @@ class Delivery:
             return
         room = self._memberships.rooms.get(name)
         if room is None:
-            return
-        if room.order.deliver(at, payload):
+            if (topic := self._topics.get(name)) is not None:
+                topic.deliver(at, payload)
+        elif room.order.deliver(at, payload):
             self._pass_on(room, at, payload)
         elif room.order.is_behind:
             self._read_on(room)
@@ -148,6 +162,8 @@ class Delivery:
         if (room := self._memberships.rooms.get(name)) is not None:
             room.order.suspect()
             self._read_on(room)
+        elif (topic := self._topics.get(name)) is not None:
+            topic.suspect()
 
     def stop(self) -> None:
         """Read nothing more."""

@@ -14,27 +14,37 @@ import sys
 from typing import TYPE_CHECKING
 
 from ..core.close_codes import CloseCode
-from ..core.errors import HubClosed, InvalidState, UnknownConnection, WrongLoop
-from ..core.names import ConnectionId, RoomName
+from ..core.errors import (
+    HubClosed,
+    InvalidState,
+    PolicyError,
+    PresenceError,
+    UnknownConnection,
+    WrongLoop,
+)
+from ..core.names import ConnectionId, RoomName, who_name
 from ..core.policies import Policies
 from ..core.ports import Receipt
 from .connection import Connection, State
 from .delivery import Delivery
+from .drain import drain
 from .flusher import Flusher
 from .liveness import Liveness
 from .memberships import Memberships
 from .parking import Parking
+from .presence import Attendants, check_presence
 from .statistics import Counters, Statistics
 from .throttle import Throttle
 
-from .drain import drain
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ..core.capabilities import Occupants
     from ..core.events import Event
     from ..core.limits import Limits
     from ..core.ports import Codec, FrameKind, Joined, Layer, Peer, Wire
     from ..core.positions import Position
+    from .delivery import Topic
     from .outbox import Entry
 
 __all__ = ("Engine",)
@@ -57,6 +67,8 @@ class Engine:
     def __init__(self, layer: Layer, codec: Codec, limits: Limits, policies: Policies | None = None) -> None:
         self.limits = limits
         self.policies: Policies = policies or Policies({})
+        if self.policies.have_presence:
+            check_presence(layer)
         self.layer = layer
         self.counters: Counters = Counters()
         self._codec = codec
@@ -69,6 +81,8 @@ class Engine:
     def _reset(self) -> None:
         self._starting: asyncio.Task[None] | None = None
         self._is_started = False
+        self._is_draining = False
+        self._draining: asyncio.Task[None] | None = None
         self._pushes_in_a_row = 0
         self._watches: list[tuple[RoomName, set[Connection]]] = []
         self._connections: dict[ConnectionId, Connection] = {}
@@ -78,13 +92,15 @@ class Engine:
         # Eager tasks, which are cheaper than any waiting, came with Python 3.12.
         self.parking: Parking | None = Parking() if sys.version_info < (3, 12) else None
         self._flusher: Flusher[Connection] = Flusher(self.limits, self.counters, self.broken)
+        topics: dict[RoomName, Topic] = {}
+        self.attendants: Attendants = Attendants(self.layer, self.memberships.rooms, topics, self._flusher)
+        self.memberships.attendants = self.attendants
         self._delivery = Delivery(
             secrets.token_hex(8),
             self.layer,
-        self._is_draining = False
-        self._draining: asyncio.Task[None] | None = None
             self._codec,
             memberships=self.memberships,
+            topics=topics,
             flusher=self._flusher,
             counters=self.counters,
             find=self._connections.get,
@@ -147,22 +163,6 @@ class Engine:
             self._loop = None
             self._reset()
 
-    async def close(self, code: int = CloseCode.GOING_AWAY, reason: str = "server is going away") -> None:
-        """Close every connection, wait for their consumers within `Limits.close_timeout_s`, and stop the layer.
-
-        Consumers may still push meanwhile; new connections are refused.
-        """
-        if self._is_closing:
-            return
-        if self._loop is None or self._loop.is_closed():
-            self._is_closing = self._is_closed = True
-            return
-        self.bind()
-        self._is_closing = True
-        try:
-            self._flusher.flush_all()
-            for connection in list(self._connections.values()):
-                if connection.state is State.OPENING:
     async def drain(self, timeout_s: float, spread_s: float) -> None:
         """Refuse new connections, and close those that there are, each once it is at rest; see `drain.drain`."""
         if self._loop is None or self._loop.is_closed() or self._is_closing:
@@ -181,6 +181,24 @@ class Engine:
                 self.drain(limits.drain_timeout_s, limits.drain_spread_s), loop=asyncio.get_running_loop()
             )
 
+    async def close(self, code: int = CloseCode.GOING_AWAY, reason: str = "server is going away") -> None:
+        """Close every connection, wait for their consumers within `Limits.close_timeout_s`, and stop the layer.
+
+        Consumers may still push meanwhile; new connections are refused.
+        """
+        if self._is_closing:
+            return
+        if self._loop is None or self._loop.is_closed():
+            self._is_closing = self._is_closed = True
+            return
+        self.bind()
+        self._is_closing = True
+        if self._draining is not None:
+            self._draining.cancel()
+        try:
+            self._flusher.flush_all()
+            for connection in list(self._connections.values()):
+                if connection.state is State.OPENING:
                     connection.refuse(503, b"server is going away\n", (), reason)
                 else:
                     connection.close(code, reason)
@@ -193,8 +211,6 @@ class Engine:
             for connection in list(self._connections.values()):
                 connection.abort()
             try:
-        if self._draining is not None:
-            self._draining.cancel()
                 # Their consumers may still push as they end, so the layer goes last.
                 await self._emptied(self.limits.cancel_timeout_s)
             finally:
@@ -202,6 +218,7 @@ class Engine:
                 self._liveness.stop()
                 self._flusher.stop()
                 self._delivery.stop()
+                await self.attendants.stop()
                 self.memberships.stop()
                 if self._is_started:
                     self._is_started = False
@@ -335,11 +352,21 @@ class Engine:
         """
         self.find(connection_id).close(code, reason)
 
-    async def join(self, connection: Connection, room: str, since: Position | str | None = None) -> Joined:
+    async def join(
+        self,
+        connection: Connection,
+        room: str,
+        since: Position | str | None = None,
+        *,
+        who: str | None = None,
+        info: object = None,
+    ) -> Joined:
         """Make a connection a member of a room; see `Memberships.join`. Accepts the handshake if nobody has.
 
         Raises:
             RoomNameError: The name is too long or not printable.
+            PresenceError: The name or the info cannot be shown.
+            NotEncodable: The info cannot be written as JSON.
             TooManyRooms, RoomFull, PolicyError: The connection may not become a member; it is not accepted by this.
             ConnectionClosed: The connection ended before it was a member.
             LayerError: The layer cannot deliver the room.
@@ -347,8 +374,54 @@ class Engine:
         await self.start()
         name = self.memberships.name_of(room)
         self.memberships.check(connection, name)
+        packed = None
+        if who is not None or info is not None:
+            self._check_presence_of(name)
+            who, packed = self._said(who, info)
         connection.ensure_open()
-        return await self.memberships.join(connection, name, since)
+        return await self.memberships.join(connection, name, since, who=who, info=packed)
+
+    def _check_presence_of(self, room: RoomName) -> None:
+        if not self.memberships.policy_of(room).presence:
+            raise PolicyError(f"room {room!r} has no presence; give it RoomPolicy(presence=True)")
+
+    def _said(self, who: str | None, info: object) -> tuple[str | None, bytes | None]:
+        packed = None if info is None else self._codec.pack_value(info)
+        limit = self.limits.max_presence_info_bytes
+        if packed is not None and len(packed) > limit:
+            raise PresenceError(
+                f"info is {len(packed)} bytes of JSON; the limit is {limit} (Limits.max_presence_info_bytes)"
+            )
+        return None if who is None else who_name(who), packed
+
+    async def presence(self, room: str) -> Occupants:
+        """Return who is present in a room, over all processes.
+
+        Raises:
+            RoomNameError: The name is too long or not printable.
+            PolicyError: The room has no presence.
+            LayerError: The layer cannot say.
+        """
+        await self.start()
+        name = self.memberships.name_of(room)
+        self._check_presence_of(name)
+        return await self.attendants.ask_layer(name)
+
+    async def send_presence(self, connection: Connection, room: str) -> None:
+        """Send a connection who is present in a room, in its place among the changes that the connection gets.
+
+        Raises:
+            RoomNameError, PolicyError, LayerError: As `presence`.
+            ConnectionClosed: The connection has ended or is ending.
+        """
+        name = self.memberships.name_of(room)
+        self._check_presence_of(name)
+        occupants = self.attendants.occupants(name) if name in connection.memberships else None
+        if occupants is None:
+            occupants = await self.presence(room)
+        connection.ensure_open()
+        if (frame := connection.kind.occupants(name, occupants)) is not None:
+            connection.send_frame(frame)
 
     # ── What a connection tells ──
 
@@ -435,6 +508,7 @@ class Engine:
             ending=len(self._ending),
             rooms=len(self.memberships.rooms),
             memberships=self.memberships.count(),
+            present=len(self.attendants),
             paused=len(self._paused),
             outbox_bytes=sum(connection.outbox_size for connection in self._paused),
             pushes=counters.pushes,

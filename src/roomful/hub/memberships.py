@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ..core.ports import Layer
     from .connection import Connection
     from .outbox import Entry
+    from .presence import Attendants
 
 __all__ = ("Memberships",)
 
@@ -36,12 +37,23 @@ class Memberships:
 
     Attributes:
         rooms: The rooms with a member, or with a join under way.
+        attendants: Who is present in rooms whose policy asks for that; None before the engine has made it.
     """
 
-    __slots__ = ("_arriving", "_attaching", "_layer", "_limits", "_policies", "_replays", "rooms")
+    __slots__ = (
+        "_arriving",
+        "_attaching",
+        "_layer",
+        "_limits",
+        "_policies",
+        "_replays",
+        "attendants",
+        "rooms",
+    )
 
     def __init__(self, layer: Layer, limits: Limits, policies: Policies) -> None:
         self.rooms: dict[RoomName, Room[Connection]] = {}
+        self.attendants: Attendants | None = None
         self._arriving: dict[tuple[Connection, RoomName], asyncio.Future[None]] = {}
         self._attaching: dict[RoomName, asyncio.Task[None]] = {}
         self._layer = layer
@@ -91,11 +103,20 @@ class Memberships:
                 f"room {name!r} may skip events ({policy.on_slow}), and a connection that owns its wire cannot be told"
             )
 
-    async def join(self, connection: Connection, name: RoomName, since: Position | str | None) -> Joined:
+    async def join(
+        self,
+        connection: Connection,
+        name: RoomName,
+        since: Position | str | None,
+        *,
+        who: str | None = None,
+        info: bytes | None = None,
+    ) -> Joined:
         """Make a connection a member of a room; return the position after which it gets every event.
 
         With `since` it first gets what followed, as far as the layer has kept it; what is missing is told. A text that
-        is no position counts as one that was never reached. A second join of the same room changes nothing.
+        is no position counts as one that was never reached. A second join of the same room changes nothing, unless it
+        says something else of who is present.
 
         Raises:
             TooManyRooms, RoomFull, PolicyError: As `check`.
@@ -118,6 +139,8 @@ class Memberships:
             if since is not None and name not in connection.memberships:
                 recovered = await self._replays.run(connection, room, _position(since))
             self._add(connection, room, recovered=recovered)
+            if room.policy.presence and self.attendants is not None:
+                self.attendants.enter(connection, name, who, info)
         finally:
             self._arriving.pop(arriving).set_result(None)
             room.joining -= 1
@@ -163,6 +186,8 @@ class Memberships:
     async def _attach(self, room: Room[Connection]) -> None:
         try:
             top = await self._layer.attach(room.name)
+            if room.policy.presence and self.attendants is not None:
+                await self.attendants.open(room.name)
         except BaseException:
             # At once, before those who wait for it learn of it: whoever joins meanwhile must attach anew.
             if self._attaching.pop(room.name, None) is not None:
@@ -176,6 +201,8 @@ class Memberships:
     def _leave(self, connection: Connection, name: RoomName) -> list[Entry]:
         del connection.memberships[name]
         room = self.rooms[name]
+        if room.policy.presence and self.attendants is not None:
+            self.attendants.leave(connection, name)
         owed = list(room.remove(connection))
         self._drop_if_deserted(room)
         return owed
@@ -187,6 +214,8 @@ class Memberships:
     def _drop(self, room: Room[Connection]) -> None:
         del self.rooms[room.name]
         self._layer.detach(room.name)
+        if room.policy.presence and self.attendants is not None:
+            self.attendants.close(room.name)
 
 
 def _position(since: Position | str) -> Position | None:

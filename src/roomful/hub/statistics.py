@@ -23,6 +23,7 @@ class Statistics:
         ending: Connections that have ended and whose handler or `disconnect` still runs.
         rooms: Rooms with a member or a join under way.
         memberships: Members over all rooms.
+        present: Names that are present through this process, over all rooms with presence.
         paused: Members whose transport is full.
         outbox_bytes: Bytes that wait for them; a frame shared by several counts for each.
         pushes: Pushes that this hub has published.
@@ -53,6 +54,7 @@ class Statistics:
     gaps: int
     stuck_handlers: int
     unhandled: int
+    present: int = 0
     handler_threads: int = 0
 
 

@@ -11,7 +11,7 @@ from ..core.close_codes import CloseCode
 from ..core.errors import UnknownConnection
 from ..core.events import Event
 from ..core.names import ConnectionId, RoomName, room_name
-from ..core.ports import Addressed, Receipt
+from ..core.ports import Addressed, Present, Receipt
 from ..core.positions import Position
 
 __all__ = ("FakePusher", "Pushed")
@@ -34,6 +34,7 @@ class FakePusher:
         pushed: Every push that took effect, in order.
         sent: Every direct send: the connection's id, and the message.
         disconnected: Every connection that was closed: its id, the code and the reason.
+        present: Who is present in which room, and what each says of itself; empty unless a test fills it.
         unknown: Ids that no connection has; sending to one raises `UnknownConnection`.
     """
 
@@ -41,6 +42,7 @@ class FakePusher:
         self.pushed: list[Pushed] = []
         self.sent: list[tuple[ConnectionId, Event | str | bytes]] = []
         self.disconnected: list[tuple[ConnectionId, int, str]] = []
+        self.present: dict[str, dict[str, object]] = {}
         self.unknown: set[ConnectionId] = set()
         self._lock = threading.Lock()
         self._failures: list[Exception] = []
@@ -97,6 +99,16 @@ class FakePusher:
         except Exception as error:  # noqa: BLE001 -- it is the future's, whatever it is
             receipt.set_exception(error)
         return receipt
+
+    async def presence(self, room: str) -> Present:
+        """Return who is present, by `present`.
+
+        Raises:
+            RoomNameError: The hub would refuse the name.
+        """
+        name = room_name(room)
+        self._fail()
+        return Present(Position("fake", 0), dict(self.present.get(name, {})))
 
     async def send(self, connection_id: ConnectionId, message: Event | str | bytes) -> None:
         """Record a direct send.

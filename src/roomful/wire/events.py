@@ -13,6 +13,7 @@ from typing import Annotated, Final, TypeAlias
 
 import msgspec
 
+from ..core.capabilities import Change, Occupants
 from ..core.envelope import Envelope, Form
 from ..core.errors import InvalidMessage, NotEncodable
 from ..core.events import RESERVED_PREFIX, Event
@@ -69,12 +70,21 @@ def _where(room: RoomName, at: Position) -> bytes:
     return b'"room":' + json.encode(room) + b',"pos":"' + str(at).encode() + b'"'
 
 
+# Not `pos`: a client that remembers the `pos` of each room takes no notice of presence, whose sequence is another.
+def _presence(room: RoomName, at: Position) -> bytes:
+    return b'"room":' + json.encode(room) + b',"at":"' + str(at).encode() + b'"'
+
+
 class EventsCodec:
     """Implements the port `Codec`, and the messages of a connection that speaks events."""
 
     def pack(self, message: Event | str | bytes) -> tuple[Form, bytes]:
         """Encode what is pushed; see `bodies.pack`."""
         return pack(message)
+
+    def pack_value(self, value: object) -> bytes:
+        """Encode a value as JSON."""
+        return json.encode(value)
 
     # ── Server → client ──
 
@@ -115,6 +125,18 @@ class EventsCodec:
             "reason": gap.reason,
         }
         return (Message(True, json.encode(told)),)
+
+    def presence(self, room: RoomName, at: Position, change: Change) -> Sequence[Message]:
+        """Return the message that tells who has come or gone."""
+        here = b"false" if change.info is None else b'true,"info":' + change.info
+        who = b',"who":' + json.encode(change.who) + b',"present":' + here
+        return (Message(True, b'{"type":"roomful.presence",' + _presence(room, at) + who + b"}"),)
+
+    def occupants(self, room: RoomName, occupants: Occupants) -> Sequence[Message]:
+        """Return the message that tells who is present."""
+        who = b",".join(json.encode(name) + b":" + info for name, info in occupants.who.items())
+        where = _presence(room, occupants.at)
+        return (Message(True, b'{"type":"roomful.occupants",' + where + b',"who":{' + who + b"}}"),)
 
     def direct(self, message: Event | str | bytes) -> Sequence[Message]:
         """Return the message of a direct send."""

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from ..core.capabilities import Change, Occupants
 from ..core.envelope import Envelope
 from ..core.events import Event
 from ..core.names import RoomName
@@ -26,6 +27,8 @@ class Outgoing(Protocol):
     def position(self, room: RoomName, at: Position) -> Sequence[Message]: ...
     def joined(self, room: RoomName, at: Position, *, recovered: bool) -> Sequence[Message]: ...
     def gap(self, room: RoomName, gap: Gap) -> Sequence[Message]: ...
+    def presence(self, room: RoomName, at: Position, change: Change) -> Sequence[Message]: ...
+    def occupants(self, room: RoomName, occupants: Occupants) -> Sequence[Message]: ...
     def direct(self, message: Event | str | bytes) -> Sequence[Message]: ...
     def reply(self, reply_to: MessageId, value: object) -> Sequence[Message]: ...
     def reply_text(self, reply_to: MessageId, value: object) -> bytes: ...
@@ -56,6 +59,16 @@ class Kind:
     def gap(self, room: RoomName, gap: Gap) -> Frame | None:
         """Return the frame of a gap notice, or None where positions are not sent."""
         messages = self.codec.gap(room, gap)
+        return self.framing.frame(messages) if messages else None
+
+    def presence(self, room: RoomName, at: Position, change: Change) -> Frame | None:
+        """Return the frame of a change of presence, or None where that is not sent."""
+        messages = self.codec.presence(room, at, change)
+        return self.framing.frame(messages) if messages else None
+
+    def occupants(self, room: RoomName, occupants: Occupants) -> Frame | None:
+        """Return the frame that tells who is present, or None where that is not sent."""
+        messages = self.codec.occupants(room, occupants)
         return self.framing.frame(messages) if messages else None
 
     def direct(self, message: Event | str | bytes) -> Frame:

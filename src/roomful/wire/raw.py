@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..core.capabilities import Change, Occupants
 from ..core.envelope import Envelope, Form
 from ..core.events import Event
 from ..core.names import RoomName
@@ -49,6 +50,16 @@ class RawCodec(EventsCodec):
     def joined(self, room: RoomName, at: Position, *, recovered: bool) -> Sequence[Message]:
         """Return no message."""
         del room, at, recovered
+        return ()
+
+    def presence(self, room: RoomName, at: Position, change: Change) -> Sequence[Message]:
+        """Return no message."""
+        del room, at, change
+        return ()
+
+    def occupants(self, room: RoomName, occupants: Occupants) -> Sequence[Message]:
+        """Return no message."""
+        del room, occupants
         return ()
 
     def gap(self, room: RoomName, gap: Gap) -> Sequence[Message]:
