@@ -32,7 +32,7 @@ class RawMember(Consumer, owns_wire=True):
     """Gets no positions; says what became of its join."""
 
     async def connect(self, since: str) -> None:
-        joined = await self.join("kept", since=since.replace("-", ":"))
+        joined = await self.join("kept", since=since.replace(".", ":"))
         await self.send(f"recovered: {joined.recovered}")
 
 
@@ -155,8 +155,8 @@ async def test_who_owns_the_wire_gets_what_it_missed_too(serve: Serve) -> None:
     """Its consumer knows whether that was everything."""
     site = await serve(PATHS, rooms=ROOMS)
     at = await push(site, "kept", 3)
-    async with site.connect("/raw/" + at[0].replace(":", "-")) as client:
+    async with site.connect("/raw/" + at[0].replace(":", ".")) as client:
         received = [(await client.receive()).raw for _ in range(3)]
     assert received == ['{"type":"post","data":1}', '{"type":"post","data":2}', "recovered: True"]
-    async with site.connect("/raw/gone-1") as client:
+    async with site.connect("/raw/gone.1") as client:
         assert (await client.receive()).raw == "recovered: False"
