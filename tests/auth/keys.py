@@ -51,10 +51,10 @@ def jwk(algorithm: str, name: str = "a", **fields: Any) -> dict[str, Any]:
 def token(
     algorithm: str = "HS256", *, name: str = "a", key: Any = None, headers: Any = None, **claims: Any
 ) -> str:
-    """Return a token that holds for a minute, of `ada`, unless the claims say otherwise; None leaves one out."""
+    """Return a token that holds for an hour, of `ada`, unless the claims say otherwise; None leaves one out."""
     if key is None:
         key = SECRET if algorithm.startswith("HS") else private_key(algorithm, name)
-    payload = {"sub": "ada", "exp": time.time() + 60, **claims}
+    payload = {"sub": "ada", "exp": time.time() + 3600, **claims}
     return jwt.encode(
         {claim: value for claim, value in payload.items() if value is not None},
         key,

@@ -30,10 +30,15 @@ class Listener(Consumer):
         return self.principal.claims.get("role")
 
 
+# The clock is real here, so it takes seconds: on the fast path, and on one server of the plain one.
+in_time = pytest.mark.parametrize("transport", ["roomful", "sansio"])
+
+
 def soon(seconds: float = 1.2) -> float:
     return time.time() + seconds
 
 
+@in_time
 async def test_connection_ends_with_its_token(transport: str) -> None:
     """With 4500, stay away, within a second after the end; the warning comes before."""
     async with opened(transport, hub_with(), Listener) as door:
@@ -48,6 +53,7 @@ async def test_connection_ends_with_its_token(transport: str) -> None:
             assert time.time() >= int(ends_at)
 
 
+@in_time
 async def test_warning_comes_in_time(transport: str) -> None:
     """Not before `expiry_warning_s`, and it says how long is left."""
     async with (
@@ -63,6 +69,7 @@ async def test_warning_comes_in_time(transport: str) -> None:
         assert time.time() > began
 
 
+@in_time
 async def test_new_token_keeps_a_connection(transport: str) -> None:
     """It lives beyond the end of the old one, knows the new claims, and ends with the new one."""
     ends_at = soon(2.2)
@@ -154,6 +161,7 @@ async def test_control_message_that_is_none_is_answered(transport: str, message:
         assert (await client.receive()).reply == 2
 
 
+@in_time
 async def test_consumer_that_owns_its_wire_ends_without_a_word(transport: str) -> None:
     """It gets what the application sends and nothing else; a refresh is a text like any other."""
 
@@ -174,6 +182,7 @@ async def test_consumer_that_owns_its_wire_ends_without_a_word(transport: str) -
         assert closed.value.code == CloseCode.UNAUTHORISED
 
 
+@in_time
 async def test_handler_that_runs_cannot_outlive_its_token(transport: str) -> None:
     """A connection whose `connect` still runs ends too."""
     began = asyncio.Event()
