@@ -6,7 +6,7 @@ connection in another process, need none: they travel through `Layer.publish` un
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 from .errors import LayerError
@@ -43,7 +43,7 @@ class Occupants:
     """
 
     at: Position
-    who: dict[str, bytes]
+    who: dict[str, bytes] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class Change:
     """
 
     who: str
-    info: bytes | None
+    info: bytes | None = field(repr=False)
 
     def pack(self) -> bytes:
         """Return the bytes that travel through a layer: `+`, name, line feed, info; or `-` and name."""

@@ -7,7 +7,7 @@ that is a codec's work.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Final
 
@@ -51,7 +51,7 @@ class Envelope:
     """
 
     form: Form
-    body: bytes | memoryview
+    body: bytes | memoryview = field(repr=False)
     exclude: ConnectionId | None = None
     conflate_key: str = ""
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import concurrent.futures
 from asyncio import Future
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
 from .capabilities import Change, Occupants
@@ -58,15 +58,15 @@ class Message:
     """One WebSocket message: `data` is UTF-8 when `is_text`; `tail` follows it, where a copy would put it behind."""
 
     is_text: bool
-    data: bytes
-    tail: bytes | memoryview = b""
+    data: bytes = field(repr=False)  # a payload, as below: never in a log line or a traceback
+    tail: bytes | memoryview = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
     """What a wire writes: `data` in the wire's own form, `size` in bytes as it counts against an outbox."""
 
-    data: object
+    data: object = field(repr=False)
     size: int
 
 
@@ -160,7 +160,7 @@ class Inbound:
     """
 
     type: str
-    data: bytes
+    data: bytes = field(repr=False)
     id: MessageId | None = None
     is_binary: bool = False
 
@@ -476,7 +476,7 @@ class Page:
         top: The room's last position when the page was read.
     """
 
-    entries: tuple[tuple[Position, bytes], ...]
+    entries: tuple[tuple[Position, bytes], ...] = field(repr=False)
     complete: bool
     top: Position
 
