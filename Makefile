@@ -17,7 +17,7 @@ PACKAGES = $(sort $(dir $(wildcard src/roomful/*/__init__.py)))
 PYTHONS := $(or $(PYTHON),python3.14 python3.13 python3.12 python3.11 python3)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test slow nemesis faults fuzz autobahn bench probe-matrix check fix cov clean
+.PHONY: help demo test slow nemesis faults fuzz autobahn bench probe-matrix probe-seed check fix cov clean
 
 # An environment whose Python has gone (an upgrade, a copied folder) is made again.
 $(shell [ ! -e $(VENV)/.made ] || { [ "$$(cat $(VENV)/.made)" = "$(CURDIR)" ] && $(PY) -c ''; } 2>/dev/null || rm $(VENV)/.made)
@@ -61,6 +61,10 @@ bench: $(VENV)/.bench  ## measure side by side with others (ARGS="--case fanout 
 probe-matrix: $(VENV)/.dev  ## which cause the probe names for which planted fault (ARGS="--runs 2 --only memory")
 	@echo "probe-matrix: each server of examples/broken ten times, 20 seconds each; the matrix goes to build"
 	@$(PY) -m tests.probe.bench.matrix $(ARGS)
+
+probe-seed: $(VENV)/.seed  ## images of many sizes and numbers against FastAPI, Channels and Roomful (ARGS=--quick)
+	@echo "probe-seed: in about eight minutes; the report goes to build/images (ARGS=\"--out docs/reports\" for another place)"
+	@$(PY) -m examples.three_ways $(ARGS)
 
 # --verifytypes knows no --pythonpath; it asks the first python of PATH where packages are.
 check: $(VENV)/.dev  ## lint, format, types, completeness of the public types, import contracts
@@ -126,4 +130,9 @@ $(VENV)/.dev: $(VENV)/.made requirements/demo.txt requirements/dev.txt requireme
 $(VENV)/.bench: $(VENV)/.dev requirements/bench.txt
 	@echo "setup: installing what is measured beside us into $(VENV)"
 	@$(PIP) -r requirements/bench.txt
+	@touch $@
+
+$(VENV)/.seed: $(VENV)/.dev requirements/seed.txt
+	@echo "setup: installing Channels' Redis layer and its server into $(VENV)"
+	@$(PIP) -r requirements/seed.txt
 	@touch $@

@@ -5,9 +5,11 @@ import threading
 from collections.abc import Generator
 from typing import Any
 
-from roomful.core.names import RoomName
+from roomful.core.capabilities import Change, Occupants
+from roomful.core.names import RoomName, presence_topic
 from roomful.core.ports import Deliver, Page, ProducerSeq, Receipt, Suspect
 from roomful.core.positions import Position
+from roomful.layers.memory import MemoryLayer
 from roomful.testing import FakeLayer
 
 __all__ = ("BROKEN", "Leaky")
@@ -321,7 +323,102 @@ class Trusting(FakeLayer):
         return Page(page.entries, complete=True, top=page.top)
 
 
-BROKEN: dict[type[FakeLayer], str] = {
+class Stingy(FakeLayer):
+    """Keeps nothing."""
+
+    async def history(self, room: RoomName, after: Position, limit: int) -> Page:
+        return Page((), complete=False, top=self._log(room).top)
+
+
+class Repeating(FakeLayer):
+    """Begins each page where the first one began."""
+
+    async def history(self, room: RoomName, after: Position, limit: int) -> Page:
+        return await super().history(room, Position(after.epoch, 0), limit)
+
+
+class Believing(FakeLayer):
+    """Gives everything to whoever names a position that it has never issued."""
+
+    async def history(self, room: RoomName, after: Position, limit: int) -> Page:
+        top = self._log(room).top
+        known = after if after.epoch == top.epoch else Position(top.epoch, 0)
+        page = await super().history(room, known, limit)
+        return Page(page.entries, complete=after.epoch == top.epoch and page.complete, top=top)
+
+
+class Doubling(FakeLayer):
+    """Delivers as often as it was asked to attach."""
+
+    times = 0
+
+    async def attach(self, room: RoomName) -> Position:
+        self.times += 1
+        await asyncio.sleep(0)
+        return await super().attach(room)
+
+    def _deliver(self, room: RoomName, at: Position, payload: bytes) -> None:
+        for _ in range(self.times):
+            super()._deliver(room, at, payload)
+
+
+class Overwriting(MemoryLayer):
+    """Stores a value as often as it is put."""
+
+    async def put_once(self, key: str, value: bytes, *, ttl_s: float) -> bool:
+        await self.put(key, value, ttl_s=ttl_s)
+        return True
+
+
+class Lending(MemoryLayer):
+    """Lets everybody take a value."""
+
+    async def take_once(self, key: str) -> bytes | None:
+        return await self.get(key)
+
+
+class Confusing(MemoryLayer):
+    """Takes two keys for one."""
+
+    async def put(self, key: str, value: bytes, *, ttl_s: float) -> None:
+        await super().put(key.lower(), value, ttl_s=ttl_s)
+
+    async def get(self, key: str) -> bytes | None:
+        return await super().get(key.lower())
+
+
+class Eternal(MemoryLayer):
+    """Forgets no value."""
+
+    async def put(self, key: str, value: bytes, *, ttl_s: float) -> None:
+        await super().put(key, value, ttl_s=ttl_s * 1000)
+
+
+class Absent(MemoryLayer):
+    """Says that nobody is there."""
+
+    async def occupants(self, room: RoomName) -> Occupants:
+        return Occupants((await super().occupants(room)).at, {})
+
+
+class Chatty(MemoryLayer):
+    """Publishes what everybody knows."""
+
+    async def appear(self, room: RoomName, who: str, info: bytes) -> None:
+        await super().appear(room, who, info)
+        await self._publish_change(room, Change(who, info))
+
+
+class Mixing(MemoryLayer):
+    """Numbers presence with the room's events."""
+
+    def publish(self, room: RoomName, payload: bytes, **options: Any) -> asyncio.Future[Receipt]:
+        if room == presence_topic(RoomName("room")):
+            room = RoomName("room")
+        return super().publish(room, payload, **options)
+
+
+BROKEN: dict[type[FakeLayer | MemoryLayer], str] = {
     Gappy: "numbers_events_one_by_one",
     Epochal: "numbers_events_one_by_one",
     Swapping: "delivers_in_the_order_of_offsets",
@@ -355,5 +452,16 @@ BROKEN: dict[type[FakeLayer], str] = {
     Boastful: "tells_that_history_is_complete",
     Humble: "tells_that_history_is_complete",
     Trusting: "knows_no_foreign_epoch",
+    Stingy: "keeps_what_it_was_asked_to_keep",
+    Repeating: "reads_page_by_page",
+    Believing: "answers_any_position",
+    Doubling: "takes_an_attach_that_is_cancelled",
+    Overwriting: "stores_a_value_once",
+    Lending: "takes_a_value_once",
+    Confusing: "keeps_values_apart",
+    Eternal: "forgets_values_in_time",
+    Absent: "tells_who_is_present",
+    Chatty: "publishes_each_change_of_presence_once",
+    Mixing: "keeps_presence_out_of_the_room",
 }
 """The check that must see each."""

@@ -1,6 +1,7 @@
 """The conformance suite: what keeps the guarantees passes it, and whatever breaks one is seen."""
 
 import asyncio
+import unittest
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 from typing import Any
@@ -16,6 +17,14 @@ from roomful.testing import FakeLayer, LayerCheck, check_layer
 from .broken_layers import BROKEN, Leaky
 
 CHECKS = {check.__name__: check for check in check_layer(FakeLayer)}
+OF_PEERS = (
+    "carries_events_to_the_other_process",
+    "numbers_for_both_processes",
+    "shares_history_and_keys",
+    "shares_values",
+    "counts_somebody_once_over_processes",
+)
+RESTARTED = "leads_on_through_a_restart"
 
 
 @pytest.fixture(autouse=True)
@@ -76,9 +85,46 @@ async def test_broken_layer_is_seen(broken: Callable[[], Layer], name: str) -> N
     assert asyncio.all_tasks() - {asyncio.current_task(), *Leaky.tasks} == set()
 
 
+@pytest.mark.parametrize("name", OF_PEERS)
+async def test_layers_that_share_nothing_are_no_peers(name: str) -> None:
+    """Each check between two processes sees it, and ends both."""
+    checks = check_layer(MemoryLayer, make_peer=lambda _: MemoryLayer(), timeout_s=0.2)
+    [check] = [c for c in checks if c.__name__ == name]
+
+    with pytest.raises(AssertionError) as caught:
+        await check()
+
+    assert str(caught.value).startswith(check.guarantee.rstrip("."))
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_restart_that_forgets_is_seen() -> None:
+    """A room that begins anew has lost something."""
+    layers: list[FakeLayer] = []
+
+    def make_layer() -> FakeLayer:
+        layers.append(FakeLayer())
+        return layers[-1]
+
+    async def restart() -> None:
+        layers[-1].lose_room("room")
+
+    checks = check_layer(make_layer, restart=restart, timeout_s=0.2)
+    [check] = [c for c in checks if c.__name__ == RESTARTED]
+    with pytest.raises(AssertionError, match="old positions lead on"):
+        await check()
+
+
+@pytest.mark.parametrize("name", ["stores_a_value_once", "tells_who_is_present", *OF_PEERS, RESTARTED])
+async def test_check_of_what_a_layer_lacks_is_skipped_with_the_reason(name: str) -> None:
+    """It is neither kept nor broken."""
+    with pytest.raises(unittest.SkipTest, match="FakeLayer"):
+        await CHECKS[name]()
+
+
 def test_every_check_is_proven_and_documented() -> None:
     """A check that nothing fails proves nothing; each one's guarantee stands in the suite's docstring."""
-    assert set(BROKEN.values()) == set(CHECKS)
+    assert {*BROKEN.values(), *OF_PEERS, RESTARTED} == set(CHECKS)
     assert check_layer.__doc__ is not None
     for name, check in CHECKS.items():
         assert f"    {name}: " in check_layer.__doc__

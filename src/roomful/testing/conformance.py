@@ -1,6 +1,6 @@
 """The conformance suite for layers: what every implementation of the port `Layer` has to keep, as checks to run.
 
-It asks only what one process can see; that two nodes agree is not checked yet.
+It knows no layer: whoever checks one says how to make it, and what else can be done with it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,16 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from ..core.ports import Layer
-from . import layer_history, layer_life, layer_once, layer_order
+from . import (
+    layer_history,
+    layer_keeping,
+    layer_keyed,
+    layer_life,
+    layer_once,
+    layer_order,
+    layer_peers,
+    layer_presence,
+)
 from .layer_bench import Bench
 
 __all__ = ("LayerCheck", "check_layer")
@@ -41,6 +50,23 @@ _CHECKS: Final[tuple[_Check, ...]] = (
     layer_history.tells_history_in_order,
     layer_history.tells_that_history_is_complete,
     layer_history.knows_no_foreign_epoch,
+    layer_keeping.keeps_what_it_was_asked_to_keep,
+    layer_keeping.reads_page_by_page,
+    layer_keeping.answers_any_position,
+    layer_keeping.takes_an_attach_that_is_cancelled,
+    layer_keeping.leads_on_through_a_restart,
+    layer_keyed.stores_a_value_once,
+    layer_keyed.takes_a_value_once,
+    layer_keyed.keeps_values_apart,
+    layer_keyed.forgets_values_in_time,
+    layer_presence.tells_who_is_present,
+    layer_presence.publishes_each_change_of_presence_once,
+    layer_presence.keeps_presence_out_of_the_room,
+    layer_peers.carries_events_to_the_other_process,
+    layer_peers.numbers_for_both_processes,
+    layer_peers.shares_history_and_keys,
+    layer_peers.shares_values,
+    layer_peers.counts_somebody_once_over_processes,
 )
 
 
@@ -51,6 +77,8 @@ class LayerCheck:
     make_layer: Callable[[], Layer]
     check: _Check
     timeout_s: float
+    make_peer: Callable[[Layer], Layer] | None = None
+    restart: Callable[[], Awaitable[None]] | None = None
 
     @property
     def __name__(self) -> str:
@@ -70,8 +98,9 @@ class LayerCheck:
 
         Raises:
             AssertionError: The layer breaks the guarantee, or does not come to an end with it.
+            unittest.SkipTest: The layer lacks what the check is about, or nobody has said how to do it; pytest skips.
         """
-        bench = Bench(self.make_layer())
+        bench = Bench(self.make_layer(), self.make_peer, self.restart)
         try:
             async with asyncio.timeout(self.timeout_s):
                 await bench.start()
@@ -84,7 +113,13 @@ class LayerCheck:
             await bench.stop()
 
 
-def check_layer(make_layer: Callable[[], Layer], *, timeout_s: float = 5.0) -> tuple[LayerCheck, ...]:
+def check_layer(
+    make_layer: Callable[[], Layer],
+    *,
+    make_peer: Callable[[Layer], Layer] | None = None,
+    restart: Callable[[], Awaitable[None]] | None = None,
+    timeout_s: float = 5.0,
+) -> tuple[LayerCheck, ...]:
     """Return the checks of a layer.
 
     With pytest one line makes a test of each:
@@ -124,10 +159,42 @@ def check_layer(make_layer: Callable[[], Layer], *, timeout_s: float = 5.0) -> t
         tells_history_in_order: a page has at most `limit` of the events that follow, the oldest first, unchanged.
         tells_that_history_is_complete: a page says that it is complete only if nothing is missing in it.
         knows_no_foreign_epoch: a page after a position of another epoch does not call itself complete.
+        keeps_what_it_was_asked_to_keep: what was pushed with a retention is there, complete, as long as it fits.
+        reads_page_by_page: pages that are read one after the other are the whole history.
+        answers_any_position: whatever a client says that it has, the room goes on.
+
+    Cancellation:
+        takes_an_attach_that_is_cancelled: the room can be attached again, and comes once.
+
+    Keyed state, of layers that have `core.capabilities.KeyedState`:
+        stores_a_value_once: of all that put a value once, one does.
+        takes_a_value_once: of all that take a value, one gets it.
+        keeps_values_apart: any text is a key, any bytes are a value.
+        forgets_values_in_time: a value is gone when its time is over, and not before.
+
+    Presence, of layers that have `core.capabilities.Presence`:
+        tells_who_is_present: with what was said last, until it is taken back.
+        publishes_each_change_of_presence_once: in a sequence that `occupants` refers to.
+        keeps_presence_out_of_the_room: the room's events are numbered as without it.
+
+    Several processes, with `make_peer`:
+        carries_events_to_the_other_process: unchanged, at the position of the receipt.
+        numbers_for_both_processes: both see one order, whoever pushes.
+        shares_history_and_keys: what one has kept or used, the other knows.
+        shares_values: of both processes one gets a value.
+        counts_somebody_once_over_processes: who is present through both comes once, and goes with the last.
+
+    Failover, with `restart`:
+        leads_on_through_a_restart: offsets go on, old positions lead on, and none that was not reached.
+
+    A check of what a layer lacks raises `unittest.SkipTest` with the reason, which pytest shows as skipped. Groups need
+    no checks of their own: they are topics like rooms.
 
     Args:
         make_layer: Returns a new layer, not started, that shares no room with another one: where layers meet in a
             server, each needs a prefix of its own.
+        make_peer: Returns a layer as another process would have it, for a layer that was made: it shares its rooms.
+        restart: Begins anew what the layers meet in, without losing anything, and returns when it can be reached.
         timeout_s: Time that one check may take.
     """
-    return tuple(LayerCheck(make_layer, check, timeout_s) for check in _CHECKS)
+    return tuple(LayerCheck(make_layer, check, timeout_s, make_peer, restart) for check in _CHECKS)
