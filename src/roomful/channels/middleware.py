@@ -1,0 +1,5 @@
+"""Channels' base of ASGI middleware, as it is."""
+
+from channels.middleware import BaseMiddleware
+
+__all__ = ("BaseMiddleware",)

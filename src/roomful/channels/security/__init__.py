@@ -1,0 +1,1 @@
+"""Where a connection may come from."""

@@ -1,0 +1,15 @@
+"""The Django app: `"roomful.django"` in `INSTALLED_APPS`."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+
+__all__ = ("RoomfulConfig",)
+
+
+class RoomfulConfig(AppConfig):
+    """Registers the checks of `ROOMFUL`."""
+
+    name = "roomful.django"
+    label = "roomful"
+    verbose_name = "Roomful"

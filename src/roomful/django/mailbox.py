@@ -1,0 +1,174 @@
+"""A mailbox: what waits in one channel, and who takes it.
+
+It never waits and knows no clock: whoever calls it says what time it is. It refuses what exceeds its capacity; a
+consumer that takes everything finds in its place how many were refused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+__all__ = ("Mailbox", "Message", "Missed", "Waiter")
+
+Message: TypeAlias = dict[str, Any]
+"""What travels over a channel; Channels leaves its values to the application."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiter:
+    """Whom to wake when something comes.
+
+    Attributes:
+        loop: Whose loop it waits on.
+        thread: The thread of that loop.
+        wake: Called in that thread; more often than needed does no harm.
+    """
+
+    loop: asyncio.AbstractEventLoop
+    thread: int
+    wake: Callable[[], None]
+
+
+class Missed:
+    """Stands in a mailbox where messages were refused.
+
+    Attributes:
+        count: How many.
+    """
+
+    __slots__ = ("count",)
+
+    def __init__(self) -> None:
+        self.count = 1
+
+
+class Mailbox:
+    """Messages in the order of their arrival.
+
+    Args:
+        name: The channel.
+        capacity: How many messages may wait.
+        now: The time.
+
+    Attributes:
+        groups: The groups that the channel is in.
+        listener: The consumer that takes everything, where one does.
+        seen: When somebody last received or became a member.
+        is_orphan: Whether the last holder of the channel's name in this process has let go of it.
+        is_due: Whether it stands in the list of those that are looked after.
+    """
+
+    __slots__ = (
+        "_count",
+        "_messages",
+        "_waiters",
+        "capacity",
+        "groups",
+        "is_due",
+        "is_orphan",
+        "listener",
+        "name",
+        "seen",
+    )
+
+    def __init__(self, name: str, capacity: int, now: float) -> None:
+        self.name = name
+        self.capacity = capacity
+        self.groups: set[str] = set()
+        self.listener: Waiter | None = None
+        self.seen = now
+        self.is_orphan = False
+        self.is_due = False
+        self._count = 0
+        self._messages: deque[tuple[float, Message | Missed]] = deque()
+        self._waiters: deque[Waiter] = deque()
+
+    def __len__(self) -> int:
+        return self._count
+
+    @property
+    def has_any(self) -> bool:
+        """Whether `take_any` may find something."""
+        return bool(self._messages)
+
+    @property
+    def is_active(self) -> bool:
+        """Whether something waits in it, or somebody waits for something."""
+        return bool(self._messages or self._waiters) or self.listener is not None
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether somebody waits for something."""
+        return bool(self._waiters) or self.listener is not None
+
+    def put(self, message: Message, deadline: float) -> bool:
+        """Queue a message, or refuse it because the mailbox is full."""
+        if self._count >= self.capacity:
+            if self.listener is not None:
+                self._note_missed()
+            return False
+        self._messages.append((deadline, message))
+        self._count += 1
+        return True
+
+    def take(self, now: float) -> Message | None:
+        """Remove and return the oldest message that has not expired."""
+        while (taken := self.take_any(now)) is not None:
+            if not isinstance(taken, Missed):
+                return taken
+        return None
+
+    def take_any(self, now: float) -> Message | Missed | None:
+        """Remove and return the oldest message that has not expired, or what stands for those that were refused."""
+        while self._messages:
+            deadline, taken = self._messages.popleft()
+            if isinstance(taken, Missed):
+                return taken
+            self._count -= 1
+            if deadline > now:
+                return taken
+        return None
+
+    def drop_expired(self, now: float) -> int:
+        """Remove what has expired; return how many it were."""
+        before = self._count
+        while self._messages and self._messages[0][0] <= now:
+            self._messages.popleft()
+            self._count -= 1
+        return before - self._count
+
+    def clear(self) -> None:
+        """Remove everything that waits."""
+        self._messages.clear()
+        self._count = 0
+
+    def _note_missed(self) -> None:
+        last = self._messages[-1][1] if self._messages else None
+        if isinstance(last, Missed):
+            last.count += 1
+        else:
+            self._messages.append((math.inf, Missed()))
+
+    def to_wake(self) -> Waiter | None:
+        """Return whom to wake for a message that has just come; one that waits for a single message is forgotten."""
+        if self.listener is not None:
+            # It takes all that is there before it sleeps, so only the first message needs to wake it.
+            return self.listener if len(self._messages) == 1 else None
+        return self._waiters.popleft() if self._waiters else None
+
+    def wait(self, waiter: Waiter) -> None:
+        """Stand in line for the next message."""
+        self._waiters.append(waiter)
+
+    def give_up(self, waiter: Waiter) -> bool:
+        """Leave the line; return False when it had been called already."""
+        try:
+            self._waiters.remove(waiter)
+        except ValueError:
+            return False
+        return True

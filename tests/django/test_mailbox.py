@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+from roomful.django.mailbox import Mailbox, Missed, Waiter
+
+
+def mailbox(capacity: int = 3) -> Mailbox:
+    return Mailbox("c", capacity, now=0.0)
+
+
+def waiter() -> Waiter:
+    return Waiter(None, 0, lambda: None)  # type: ignore[arg-type] # nobody is woken here
+
+
+def test_messages_come_in_their_order() -> None:
+    box = mailbox()
+    box.put({"n": 1}, deadline=10)
+    box.put({"n": 2}, deadline=10)
+    assert [box.take(1), box.take(1), box.take(1)] == [{"n": 1}, {"n": 2}, None]
+
+
+def test_what_exceeds_the_capacity_is_refused() -> None:
+    box = mailbox(capacity=1)
+    assert box.put({"n": 1}, deadline=10)
+    assert not box.put({"n": 2}, deadline=10)
+    assert len(box) == 1
+
+
+def test_a_listener_finds_how_many_were_refused_where_they_would_have_stood() -> None:
+    box = mailbox(capacity=1)
+    box.listener = waiter()
+    box.put({"n": 1}, deadline=10)
+    box.put({"n": 2}, deadline=10)
+    box.put({"n": 3}, deadline=10)
+    first = box.take_any(1)
+    box.put({"n": 4}, deadline=10)
+    missed = box.take_any(1)
+    assert first == {"n": 1}
+    assert isinstance(missed, Missed)
+    assert missed.count == 2
+    assert box.take_any(1) == {"n": 4}
+
+
+def test_without_a_listener_nothing_stands_for_what_was_refused() -> None:
+    box = mailbox(capacity=1)
+    box.put({"n": 1}, deadline=10)
+    box.put({"n": 2}, deadline=10)
+    assert box.take_any(1) == {"n": 1}
+    assert box.take_any(1) is None
+
+
+def test_what_has_expired_is_not_taken() -> None:
+    box = mailbox()
+    box.put({"n": 1}, deadline=5)
+    box.put({"n": 2}, deadline=9)
+    assert box.take(6) == {"n": 2}
+
+
+def test_dropping_what_has_expired_makes_room_and_is_counted() -> None:
+    box = mailbox(capacity=2)
+    box.put({"n": 1}, deadline=5)
+    box.put({"n": 2}, deadline=9)
+    assert box.drop_expired(6) == 1
+    assert box.put({"n": 3}, deadline=9)
+
+
+def test_a_listener_is_woken_for_the_first_message_only() -> None:
+    box = mailbox()
+    box.listener = waiter()
+    box.put({"n": 1}, deadline=5)
+    assert box.to_wake() is box.listener
+    box.put({"n": 2}, deadline=5)
+    assert box.to_wake() is None
+
+
+def test_who_waits_first_is_woken_first_and_once() -> None:
+    box = mailbox()
+    first, second = waiter(), waiter()
+    box.wait(first)
+    box.wait(second)
+    box.put({"n": 1}, deadline=5)
+    assert box.to_wake() is first
+    assert not box.give_up(first)
+    assert box.give_up(second)
+    assert box.to_wake() is None
