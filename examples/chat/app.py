@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from pydantic import BaseModel, StringConstraints
 
 from examples.pages import add_page
-from roomful import Consumer, Event, Hub, Limits, Refuse, ReplyError, browser, on
+from roomful import Consumer, Event, Hub, Limits, Refuse, ReplyError, RoomPolicy, browser, on
 from roomful.fastapi import consumer_route
 
 from .images import MAX_IMAGE_BYTES, image_kind, signed_image
@@ -21,8 +21,12 @@ from .names import MAX_NAME, MAX_ROOM, tidy
 
 __all__ = ("Chat", "app", "hub")
 
-# A few images may wait for somebody whose connection is slow, before it is let go and has to come back.
-hub = Hub(limits=Limits(max_outbox_bytes=4 * MAX_IMAGE_BYTES))
+# A few images may wait for somebody whose connection is slow, before it is let go and has to come back. Then it gets
+# what it missed.
+hub = Hub(
+    rooms={"chat:*": RoomPolicy(history=500, history_bytes=8 * MAX_IMAGE_BYTES)},
+    limits=Limits(max_outbox_bytes=4 * MAX_IMAGE_BYTES),
+)
 app = FastAPI(title="Chat", lifespan=hub.lifespan)
 add_page(app, Path(__file__).parent / "page")
 app.mount("/roomful", browser.app)  # roomful.js, which the page imports

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import os
 import signal
+import socket
 import struct
 import zlib
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Page, expect
 
+from roomful.testing import FaultProxy
 from tests.browser.windows import Windows
 from tests.examples.serving import Server, serve_examples
 
@@ -177,6 +179,31 @@ async def test_page_comes_back_when_the_server_does(windows: Windows) -> None:
 
         await expect(bob.locator(".other .body")).to_have_text(["before", "after"])
         await expect(ada.locator(".own.confirmed")).to_have_count(2)
+
+
+async def test_page_that_was_cut_off_gets_what_it_missed(windows: Windows, server: Server) -> None:
+    """In its place and once, images too, and nothing is said to be missing."""
+    async with FaultProxy(server.port) as proxy:
+        bob = await windows.open(f"http://127.0.0.1:{proxy.port}/chat/?room=cut")
+        await bob.get_by_label("Your name").fill("Bob")
+        await bob.get_by_role("button", name="Enter").click()
+        ada = await enter(windows, server, "cut", "Ada")
+        await say(ada, "one")
+        await expect(bob.locator(".other .body")).to_have_text(["one"])
+
+        with socket.socket() as closed:
+            closed.bind(("127.0.0.1", 0))
+            proxy.server_port = closed.getsockname()[1]
+            for link in proxy.links:
+                link.reset()
+            await expect(bob.get_by_role("status")).to_have_text("Reconnecting…")
+            await say(ada, "two")
+            await say(ada, "three")
+            await expect(ada.locator(".own.confirmed")).to_have_count(3)
+            proxy.server_port = server.port
+
+        await expect(bob.locator(".other .body")).to_have_text(["one", "two", "three"], timeout=20_000)
+        await expect(bob.get_by_text("may be missing")).to_have_count(0)
 
 
 async def test_message_under_way_in_a_break_is_said_to_be_unconfirmed(windows: Windows) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -199,12 +200,18 @@ async def test_those_who_stay_are_told_who_comes_and_goes(server: Server, room: 
             assert (await heard(ada, "left"))["data"] == {"by": "Cyd"}
 
 
-async def test_resume_is_harmless(server: Server, room: str) -> None:
-    """A page says where it was when it comes back, whatever the server can make of that."""
-    for resume in ('{"chat:x":"a:1"}', "{", "7", ""):
-        url = f"{server.ws}/ws/{room}?name=Ada&resume={quote(resume)}"
-        async with connect(url) as connection:
-            assert (await Talker(connection).next())["type"] == "roomful.joined"
+async def test_who_comes_back_gets_what_was_said_meanwhile(server: Server, room: str) -> None:
+    """A position of another room or of another life does no harm."""
+    async with connect(f"{server.ws}/ws/{room}?name=Ada") as connection:
+        ada = Talker(connection)
+        joined = await ada.next()
+        at = {joined["room"]: joined["pos"], "chat:x": "a:1"}
+        await ada.tell("post", {"text": "hi", "mark": ""}, reply_to="1")
+        await heard(ada, "roomful.position")
+
+        async with connect(f"{server.ws}/ws/{room}?name=Bob&resume={quote(json.dumps(at))}") as again:
+            bob = Talker(again)
+            assert [(await bob.next())["type"] for _ in range(3)] == ["entered", "post", "roomful.joined"]
 
 
 async def test_member_who_does_not_read_holds_nobody_up(server: Server, room: str) -> None:
