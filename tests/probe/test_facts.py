@@ -98,15 +98,23 @@ def test_a_size_that_never_comes_back_is_swallowed() -> None:
 
 
 def lone(**parts: Any) -> dict[str, Any]:
-    rounds = [{"echo_s": 0.02, "ping_before_s": 0.0002, "ping_during_s": 0.0142}] * 6
-    return {"lone": {"at_s": 1.0, "rounds": rounds, "spent_s": 0.12, "cpu_s": 0.06, "waited_s": 0.06} | parts}
+    one = {"echo_s": 0.02, "ping_before_s": 0.0002, "ping_during_s": 0.0142, "spent_s": 0.02}
+    return {
+        "lone": {
+            "at_s": 1.0,
+            "rounds": [one | {"cpu_s": 0.018, "waited_s": 0.0, "own_waited_s": 0.0} | parts] * 9,
+        }
+    }
 
 
 def test_a_lone_message_tells_blocked_from_computing() -> None:
-    """Time without a core does not count against the server."""
+    """Time without a core, its own or the probe's, does not count against the server."""
     found = gather(result(questions=lone()))
-    assert (found["lone.blocked"].value, found["lone.cpu"].value) == (0.7, 1.0)
+    assert (found["lone.blocked"].value, found["lone.cpu"].value) == (0.7, 0.9)
     assert found["lone.slowness"].value == 100
+    starved = gather(result(questions=lone(echo_s=0.04, spent_s=0.04, waited_s=0.01, own_waited_s=0.01)))
+    assert (starved["lone.echo_s"].value, starved["lone.cpu"].value) == (pytest.approx(0.02), 0.6)
+    assert starved["lone.waited"].value == 0.5
 
 
 def test_without_processes_the_cpu_is_unknown() -> None:
@@ -116,8 +124,17 @@ def test_without_processes_the_cpu_is_unknown() -> None:
 
 def test_too_few_rounds_say_nothing() -> None:
     """One message may be slow for any reason."""
-    rounds = [{"echo_s": 0.02, "ping_before_s": 0.0002, "ping_during_s": 0.0142}] * 2
-    assert value("lone.echo_s", questions=lone(rounds=rounds)) is None
+    questions = lone()
+    del questions["lone"]["rounds"][2:]
+    assert value("lone.echo_s", questions=questions) is None
+
+
+def test_the_quiet_half_of_the_rounds_counts() -> None:
+    """While something else ran, pings were slow too, and said nothing about the server."""
+    questions = lone()
+    noisy = questions["lone"]["rounds"][0] | {"ping_during_s": 0.0001, "own_waited_s": 0.015}
+    questions["lone"]["rounds"][1:5] = [noisy] * 4
+    assert value("lone.blocked", questions=questions) == 0.7
 
 
 def test_a_storm_counts_what_was_late_and_asked_for_again() -> None:

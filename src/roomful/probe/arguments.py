@@ -26,7 +26,7 @@ __all__ = ("Arguments", "parse")
 
 _N = TypeVar("_N", int, float)
 _SIZES = (128, 4096, 65536, 1 << 20, 4 << 20)
-_QUICK_BUDGET_S = 17.0
+_QUICK_BUDGET_S = 16.0
 _QUICK_SIZES = (128, 65536, 1 << 20)
 _QUICK_CLIENTS = (10,)
 _QUICK_MAX_BURST = 4096

@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from random import choices
 
-from roomful.core.ledger import Example, Verdict
+from roomful.core.ledger import Verdict
 from roomful.probe.adapter import Adapter
 from roomful.probe.fleet import Fleet
+from roomful.probe.generator import generator_of, run_delay_s
 from roomful.probe.goals import Goals, Measured, judge_trial
+from roomful.probe.losses import MAX_RUNS, missing_of
 from roomful.probe.payloads import make_recipe
-from roomful.probe.results import Close, Generator, Missing, Trial, TrialSpec
+from roomful.probe.results import Close, Trial, TrialSpec
 from roomful.probe.schedule import Burst, Constant, Ramp, Schedule, Window
 from roomful.probe.tally import growth
 from roomful.probe.traffic import Mode, Traffic
@@ -30,9 +31,6 @@ _NAME = "abcdefghijkmnpqrstuvwxyz23456789"
 _QUIET_S = 0.25
 """Least time without an arrival before a trial asks whether more will come."""
 _MAX_PAIRS = 10_000
-_MAX_RUNS = 20_000
-"""Runs of lost messages that are looked at to say where they stand."""
-_MAX_MISSING = 64
 _MAX_EXAMPLES = 3
 
 
@@ -112,14 +110,14 @@ class TrialRunner:
         )
         self.watch(traffic)
         pings = sum(sender.connection.pings for sender in traffic.senders)
-        cpu, waited, wall = time.process_time(), _run_delay_s(), time.perf_counter()
+        cpu, waited, wall = time.process_time(), run_delay_s(), time.perf_counter()
         try:
             traffic.start()
             await self._load(traffic, spec)
             # The generator is judged by the time in which it had to keep the schedule.
             span = time.perf_counter() - wall
             cpu = (time.process_time() - cpu) / span
-            waiting = None if waited is None else ((_run_delay_s() or 0.0) - waited) / span
+            waiting = None if waited is None else ((run_delay_s() or 0.0) - waited) / span
             drained, proven = await self._drain(traffic)
         finally:
             traffic.finish()
@@ -259,12 +257,12 @@ class TrialRunner:
                     )
                 )
         _record_notices(traffic)
-        judgement = traffic.ledger.judge(max_examples=_MAX_RUNS)
+        judgement = traffic.ledger.judge(max_examples=MAX_RUNS)
         counts = {verdict.value: count for verdict, count in judgement.counts.items()}
         latency = traffic.tally.latency()
         until_s = min(traffic.schedule.duration_s, traffic.now_s)
         grown = growth(traffic.tally.rows, until_s=until_s) if spec.shape == "constant" else None
-        generator = _generator(traffic.lateness, how.cpu, how.waiting)
+        generator = generator_of(traffic.lateness, how.cpu, how.waiting)
         outcome, goals, reasons = judge_trial(
             Measured(
                 judgement.owed,
@@ -309,7 +307,7 @@ class TrialRunner:
                 for verdict, examples in judgement.examples.items()
                 if examples and verdict is not Verdict.DELIVERED
             },
-            missing=_missing(traffic, judgement.examples.get(Verdict.LOST, ())),
+            missing=missing_of(traffic.senders, judgement.examples.get(Verdict.LOST, ())),
             server_pings=sum(sender.connection.pings for sender in traffic.senders) - how.pings,
         )
 
@@ -331,54 +329,6 @@ def _record_notices(traffic: Traffic) -> None:
             message = traffic.numbers.get((room, number))
             if message is not None:
                 traffic.ledger.told(receiver, message[0], [(message[1], message[1])])
-
-
-def _missing(traffic: Traffic, runs: Sequence[Example]) -> tuple[Missing, ...]:
-    """Say where in each sender's messages the lost ones stand."""
-    if len(runs) >= _MAX_RUNS:
-        # The end is not known then, and where the lost stand would be a guess.
-        return ()
-    found: dict[tuple[int, int], list[Example]] = {}
-    for run in runs:
-        if isinstance(run.receiver, int) and isinstance(run.stream, int):
-            found.setdefault((run.receiver, run.stream), []).append(run)
-    return tuple(
-        Missing(
-            receiver,
-            sender,
-            sent=traffic.senders[sender].next,
-            lost=sum(run.last - run.first + 1 for run in pair),
-            first=min(run.first for run in pair),
-            last=max(run.last for run in pair),
-            longest=max(run.last - run.first + 1 for run in pair),
-        )
-        for (receiver, sender), pair in list(found.items())[:_MAX_MISSING]
-    )
-
-
-def _generator(lateness: list[tuple[int, int]], cpu: float, waiting: float | None) -> Generator:
-    total = sum(count for _, count in lateness)
-    values = sorted(lateness)
-
-    def at(share: float) -> float:
-        seen = 0
-        for late, count in values:
-            seen += count
-            if seen >= share * total:
-                return late / 1e6
-        return 0.0
-
-    return Generator(
-        at(0.5), at(0.99), at(1.0), round(cpu, 4), None if waiting is None else round(waiting, 4)
-    )
-
-
-def _run_delay_s() -> float | None:
-    """Return how long this process has been ready to run without running."""
-    try:
-        return int(Path("/proc/self/schedstat").read_bytes().split()[1]) / 1e9
-    except (OSError, ValueError, IndexError):
-        return None
 
 
 async def _wait(event: asyncio.Event, timeout_s: float) -> None:

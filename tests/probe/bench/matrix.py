@@ -25,6 +25,7 @@ from tests.probe.broken import BROKEN, Broken
 __all__ = ("Named", "judge", "run_one")
 
 _START_S = 20.0
+_MOST_S = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +83,9 @@ def run_one(
             options += ["--knob", broken.knob]
         server = [sys.executable, "-m", f"examples.broken.{broken.name}"]
         command = [sys.executable, "-m", "roomful.probe", "run", *options, "--", *server]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+        errors = _run(command)
         result: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
-    diagnosis = result.get("diagnosis") or {"findings": [], "status": f"failed: {done.stderr[-200:]}"}
+    diagnosis = result.get("diagnosis") or {"findings": [], "status": f"failed: {errors[-200:]}"}
     if remote:
         # The child's end is not to be seen from elsewhere.
         result.get("evidence", {}).pop("child", None)
@@ -97,7 +98,7 @@ def run_one(
     if keep is not None and verdict != "right":
         keep.mkdir(parents=True, exist_ok=True)
         name = f"{broken.name}-{verdict}-{time.time_ns()}.json"
-        (keep / name).write_text(json.dumps(result | {"stderr": done.stderr[-2000:]}))
+        (keep / name).write_text(json.dumps(result | {"stderr": errors[-2000:]}))
     proven = {each["cause"] for each in diagnosis["findings"] if each["status"] == "proven"}
     return Named(
         broken.name,
@@ -107,6 +108,16 @@ def run_one(
         round(time.monotonic() - began, 1),
         verdict,
     )
+
+
+def _run(command: list[str]) -> str:
+    """Run a command and return what it wrote to standard error; one that hangs is asked to end, its server with it."""
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            return process.communicate(timeout=_MOST_S)[1]
+        except subprocess.TimeoutExpired:
+            process.terminate()
+            return process.communicate(timeout=_START_S)[1]
 
 
 def table(named: list[Named]) -> Iterator[str]:

@@ -83,17 +83,17 @@ SYMPTOMS: Final = (
     SymptomRule(
         "idle_cut",
         all_of(at_least("idle.cuts", 1)),
-        "Connections that said nothing were ended {idle.cuts} times, after {idle.age_s}.",
+        "Connections that said nothing were ended {idle.cuts:n} times, after {idle.age_s}.",
     ),
     SymptomRule(
         "refused_in_turn",
         all_of(is_true("storm.in_turn_failed")),
-        "Only {storm.in_turn} opened one after the other, of {storm.wanted}.",
+        "Only {storm.in_turn} opened one after the other, of {storm.wanted:n}.",
     ),
     SymptomRule(
         "refused_together",
         all_of(at_least("storm.late", 3)),
-        "Of {storm.wanted} that came at once {storm.late} took 0.9 s or longer to open.",
+        "Of {storm.wanted} that came at once {storm.late:n} took 0.9 s or longer to open.",
     ),
     SymptomRule(
         "lost",
@@ -124,7 +124,7 @@ SYMPTOMS: Final = (
         # 200 ms is the shortest time after which TCP sends again (Linux' TCP_RTO_MIN). Under load a server may be slow
         # for reasons of its own, and on one machine segments are sent again when a receiver is full; so what counts
         # is that handshakes stall too, one after the other and without any load.
-        all_of(at_least("network.resent", 0.01), at_least("storm.slowest_s", 0.19)),
+        all_of(at_least("network.resent", 0.02), at_least("storm.slowest_s", 0.19)),
         "Without load a handshake took {storm.slowest_s}, and {network.resent} of our segments were sent again.",
     ),
     SymptomRule(
@@ -177,13 +177,13 @@ CAUSES: Final = (
         "network",
         "Network that loses packets",
         ("slow", "stalls", "closed", "refused_together"),
-        (at_least("network.resent", 0.01),),
+        (at_least("network.resent", 0.02),),
         "The network loses packets: {network.resent} of our segments had to be sent again. TCP makes up for that, "
         "at the price of time.",
         "Look at the path: loss, a full link, a wrong MTU.",
         "the path's loss",
         # What the path does to messages it does to pings and handshakes too.
-        refuted_by=(at_least("lone.slowness", 8), at_most("storm.slowest_s", 0.15)),
+        refuted_by=(is_true("server.local"), at_least("lone.slowness", 8), at_most("storm.slowest_s", 0.19)),
     ),
     Cause(
         "keepalive",
@@ -210,7 +210,7 @@ CAUSES: Final = (
             at_most("idle.frames", 0),
             is_true("idle.busy_lived"),
         ),
-        "Something between client and server cuts idle connections after {idle.age_s}: {idle.cuts} ended after that "
+        "Something between client and server cuts idle connections after {idle.age_s}: {idle.cuts:n} ended after that "
         "time, without a close frame, as only somebody does who speaks no WebSocket; connections with a ping now and "
         "then live.",
         "Send pings more often than that, from the server or the client, or raise the proxy's limit "
@@ -252,7 +252,7 @@ CAUSES: Final = (
         ("refused_in_turn",),
         (is_true("storm.in_turn_failed"), at_most("storm.descriptors_left", 2)),
         "The server has no file descriptor left: {storm.in_turn} opened one after the other, then none, and the "
-        "process had {storm.descriptors_left} left of what it may have.",
+        "process had {storm.descriptors_left:n} left of what it may have.",
         "Raise the limit (ulimit -n, LimitNOFILE=), or bound the number of connections.",
         "the limit of open files",
         effect=Effect("connections", "how many connections open", low=0.7, high=1.9),
@@ -268,11 +268,11 @@ CAUSES: Final = (
         "Accept backlog too short",
         ("refused_together",),
         (at_least("storm.late", 3), at_least("storm.retried", 3), is_no("storm.in_turn_failed")),
-        "Connections that come at once do not fit into the accept backlog: of {storm.wanted} {storm.late} took 0.9 s "
-        "or longer, and TCP had to ask again for {storm.retried} of them; one after the other all opened at once.",
+        "Connections that come at once do not fit into the accept backlog: of {storm.wanted} {storm.late:n} took 0.9 s "
+        "or longer, and TCP had to ask again for {storm.retried:n} of them; one after the other all opened at once.",
         "A longer backlog (uvicorn --backlog; net.core.somaxconn bounds it), and handshakes that take less time.",
         "the length of the backlog",
-        refuted_by=(at_least("network.resent", 0.01),),
+        refuted_by=(at_least("network.resent", 0.02),),
         beside=(at_least("storm.overflows", 1), at_most("storm.backlog", 64)),
         effect=Effect("storm_in_time", "how many of many open at once", "grows", low=1.2),
     ),
@@ -292,9 +292,9 @@ CAUSES: Final = (
             at_least("lost.head", 4),
             at_least("lost.head_over_tail", 3),
         ),
-        "A full queue in the application drops the newest messages: of each sender the first {lost.head} came, and the "
-        "lost ones stand behind them, with {lost.tail} behind the last lost one. TCP lost nothing, as later messages "
-        "came on the same connections.",
+        "A full queue in the application drops the newest messages: of each sender the first {lost.head:n} came, and "
+        "the lost ones stand behind them, with {lost.tail:n} behind the last lost one. TCP lost nothing, as later "
+        "messages came on the same connections.",
         "Wait until there is room (await queue.put), so that TCP holds the sender back, or tell the client what was "
         "dropped.",
         "the length of the queue",
@@ -311,9 +311,9 @@ CAUSES: Final = (
             at_least("lost.tail", 4),
             at_least("lost.tail_over_head", 3),
         ),
-        "A full queue in the application drops the oldest messages: of each sender the last {lost.tail} came, and the "
-        "lost ones stand before them, with {lost.head} before the first lost one. TCP lost nothing, as later messages "
-        "came on the same connections.",
+        "A full queue in the application drops the oldest messages: of each sender the last {lost.tail:n} came, and "
+        "the lost ones stand before them, with {lost.head:n} before the first lost one. TCP lost nothing, as later "
+        "messages came on the same connections.",
         "Wait until there is room, so that TCP holds the sender back, or tell the client what was dropped.",
         "the length of the queue",
         refuted_by=(at_least("redis.disconnections", 1),),
@@ -324,7 +324,7 @@ CAUSES: Final = (
         "Redis' output buffer",
         ("lost", "swallowed"),
         (at_least("redis.disconnections", 1),),
-        "Redis closed a subscriber of the server {redis.disconnections} times because its output buffer was full; "
+        "Redis closed a subscriber of the server {redis.disconnections:n} times because its output buffer was full; "
         "what was published until it had subscribed again is gone for every client of that process.",
         "Raise client-output-buffer-limit pubsub, send less at once, and catch up from a history after a new "
         "subscription.",

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from roomful.probe.diagnosis.facts import FACTS, Fact
+from roomful.probe.diagnosis.words import in_words
 
 __all__ = ("Condition", "all_of", "at_least", "at_most", "is_no", "is_true")
 
@@ -38,7 +39,7 @@ class Condition:
         """What is asked for, in words."""
         if self.sign == "is":
             return "yes" if self.limit else "no"
-        return f"at {'least' if self.sign == '>=' else 'most'} {self.limit:g}"
+        return f"at {'least' if self.sign == '>=' else 'most'} {in_words(self.limit, self.words[1])}"
 
 
 def at_least(fact: str, limit: float) -> Condition:

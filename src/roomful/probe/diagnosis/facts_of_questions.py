@@ -11,6 +11,7 @@ from roomful.probe.questions.storm import LATE_S
 __all__ = ("read",)
 
 _LEAST_ROUNDS: Final = 3
+_NEVER_S: Final = 10.0
 _WITH_THE_SERVER_S: Final = 0.5
 
 
@@ -23,31 +24,43 @@ def read(result: Json) -> Iterator[Found]:
 
 
 def _lone(lone: Json) -> Iterator[Found]:
-    rounds = [each for each in items(lone, "rounds") if number(each, "echo_s") is not None]
-    # The first finds cold caches.
-    rounds = rounds[1:] if len(rounds) > _LEAST_ROUNDS else rounds
+    rounds = _quiet([each for each in items(lone, "rounds") if number(each, "echo_s") is not None])
     if len(rounds) < _LEAST_ROUNDS:
         return
     at_s = number(lone, "at_s")
-    # A busy machine only adds to a time, so the lower quartile is nearer to the truth than the median.
-    echo_s = quarter(number(each, "echo_s") for each in rounds)
-    ping_s = quarter(number(each, "ping_before_s") for each in rounds)
+    # A busy machine only adds to a time: what was waited for a core is taken off, and of the rest the lower quartile
+    # is nearer to the truth than the median.
+    echo_s = quarter(max((number(each, "echo_s") or 0.0) - _waited(each), 0.0) for each in rounds)
+    ping_s = min((number(each, "ping_before_s") or _NEVER_S for each in rounds), default=None)
     yield Found("lone.echo_s", echo_s, at_s)
     yield Found("lone.ping_s", ping_s, at_s)
-    if echo_s is None or ping_s is None:
+    if not echo_s or ping_s is None:
         return
     yield Found("lone.slowness", round(echo_s / max(ping_s, 1e-6), 2), at_s)
     blocked = middle(
-        min(max(during_s - ping_s, 0.0) / (number(each, "echo_s") or echo_s), 1.0)
+        min(max(during_s - ping_s, 0.0) / max(number(each, "echo_s") or 0.0, echo_s), 1.0)
         for each in rounds
         if (during_s := number(each, "ping_during_s")) is not None
     )
     yield Found("lone.blocked", None if blocked is None else round(blocked, 3), at_s)
-    spent_s, cpu_s, waited_s = number(lone, "spent_s"), number(lone, "cpu_s"), number(lone, "waited_s")
-    if spent_s and cpu_s is not None and waited_s is not None:
-        # What it waited for a core it could not use.
-        yield Found("lone.cpu", round(min(cpu_s / max(spent_s - waited_s, cpu_s, 1e-6), 1.0), 3), at_s)
-        yield Found("lone.waited", round(waited_s / spent_s, 3), at_s)
+    spent_s = sum(number(each, "spent_s") or 0.0 for each in rounds)
+    costs = [number(each, "cpu_s") for each in rounds]
+    known = [cost for cost in costs if cost is not None]
+    if len(known) == len(rounds) and spent_s:
+        free_s = spent_s - sum(number(each, "waited_s") or 0.0 for each in rounds)
+        yield Found("lone.cpu", round(min(sum(known) / max(free_s, *known, 1e-6), 1.0), 3), at_s)
+    if spent_s and number(rounds[0], "own_waited_s") is not None:
+        yield Found("lone.waited", round(min(sum(map(_waited, rounds)) / spent_s, 1.0), 3), at_s)
+
+
+def _quiet(rounds: list[Json]) -> list[Json]:
+    """Return the half in which server and probe waited least for a core; the first finds cold caches."""
+    rounds = rounds[1:] if len(rounds) > _LEAST_ROUNDS else rounds
+    return sorted(rounds, key=_waited)[: max(len(rounds) // 2, _LEAST_ROUNDS)]
+
+
+def _waited(one: Json) -> float:
+    return (number(one, "waited_s") or 0.0) + (number(one, "own_waited_s") or 0.0)
 
 
 def _storm(storm: Json) -> Iterator[Found]:

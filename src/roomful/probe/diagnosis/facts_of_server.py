@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Final
+from urllib.parse import urlsplit
 
 from roomful.probe.diagnosis.reading import Found, Json, items, number, part
+from roomful.probe.target import is_loopback
 
 __all__ = ("read",)
 
-_LEAST_SEGMENTS: Final = 50
+_LEAST_SEGMENTS: Final = 100
 # Signals that a program earns by itself: ILL, TRAP, ABRT, BUS, FPE, SEGV.
 _FAULTS: Final = frozenset((4, 5, 6, 7, 8, 11))
 
@@ -18,6 +20,9 @@ def read(result: Json) -> Iterator[Found]:
     """Return the facts of the server and of what lies between."""
     evidence = part(result, "evidence")
     samples = part(evidence, "samples")
+    url = part(result, "target").get("url")
+    if isinstance(url, str) and (host := urlsplit(url).hostname):
+        yield Found("server.local", is_loopback(host))
     yield from _alive(result, part(evidence, "child"))
     yield from _memory(samples)
     yield from _network(items(samples, "tcp_info"))
@@ -50,7 +55,9 @@ def _memory(samples: Json) -> Iterator[Found]:
         known = [size for size in sizes if size]
         if known:
             sums.append((number(sample, "t_s") or 0.0, sum(known)))
-    sums += [(number(each, "t_s") or 0.0, number(each, "rss_bytes") or 0.0) for each in items(samples, "memory")]
+    sums += [
+        (number(each, "t_s") or 0.0, number(each, "rss_bytes") or 0.0) for each in items(samples, "memory")
+    ]
     sums.sort()
     if len(sums) > 1:
         t_s, last = sums[-1]

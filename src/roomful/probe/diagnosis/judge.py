@@ -21,9 +21,9 @@ from roomful.probe.findings import Diagnosis, Evidence, Finding, Rival, RivalSta
 
 __all__ = ("diagnose", "judge")
 
-_HOLE: Final = re.compile(r"\{([a-z_.]+)\}")
+_HOLE: Final = re.compile(r"\{([a-z_.]+)(:n)?\}")
 _MOST_INVALID: Final = 0.5
-_MOST_WAITED: Final = 0.5
+_MOST_WAITED: Final = 0.4
 """Where the server had no core for so much of the time, being slow says nothing about it."""
 
 
@@ -148,7 +148,9 @@ def _fill(sentence: str, facts: Facts) -> str:
 
     def one(found: re.Match[str]) -> str:
         fact = facts.get(found[1])
-        return "an unknown number" if fact is None else in_words(fact.value, fact.unit)
+        if fact is None:
+            return "an unknown number"
+        return in_words(fact.value, "" if found[2] else fact.unit)
 
     return _HOLE.sub(one, sentence)
 

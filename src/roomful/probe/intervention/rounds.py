@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -21,6 +22,7 @@ __all__ = ("Plan", "intervene")
 
 _MOST_BYTES: Final = 64 << 20
 _SIZE: Final = 128
+_MOST_S: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,10 +161,13 @@ async def _measured(
         else:
             url = await child.find_url(plan.path, timeout_s=plan.start_timeout_s)
         options = replace(plan.options, target=replace(plan.options.target, url=url))
-        value = await MEASURES[effect.measure].take(_subject(options, result))
+        async with asyncio.timeout(_MOST_S):
+            value = await MEASURES[effect.measure].take(_subject(options, result))
         return value, "no border was found" if value is None else None
     except ProbeError as failure:
         return None, str(failure)
+    except TimeoutError:
+        return None, f"not measured within {_MOST_S:g} s"
     finally:
         if child is not None:
             await child.stop()

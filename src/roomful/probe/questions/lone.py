@@ -16,6 +16,7 @@ from typing import Final
 from roomful.probe.connection import Connection
 from roomful.probe.evidence.sources import Cost
 from roomful.probe.fleet import Fleet
+from roomful.probe.generator import run_delay_s
 from roomful.probe.marks import Marker, find_mark
 from roomful.probe.payloads import make_recipe
 from roomful.probe.template import Template
@@ -24,7 +25,7 @@ __all__ = ("ask_lone",)
 
 _RUN: Final = "lonely"
 _SIZE: Final = 128
-_ROUNDS: Final = 12
+_ROUNDS: Final = 16
 _LEAST_ROUNDS: Final = 4
 _TIME_S: Final = 1.5
 _TIMEOUT_S: Final = 3.0
@@ -80,16 +81,14 @@ async def ask_lone(
     marker = Marker(_RUN, 0)
     rounds: list[dict[str, object]] = []
     echoes: list[float] = []
-    costs: list[Cost | None] = []
     own, began = time.process_time(), time.perf_counter()
-    spent_s = 0.0
     for number in range(_ROUNDS):
         if number >= _LEAST_ROUNDS and time.perf_counter() - began > _TIME_S:
             break
         before_s = await beside.ping(timeout_s=_TIMEOUT_S)
         ear.seq, ear.at = number, 0.0
         ear.heard.clear()
-        t_s, first, start = clock(), cost(), time.perf_counter()
+        t_s, first, own_first, start = clock(), cost(), run_delay_s(), time.perf_counter()
         asked.write(b"".join(template.parts(marker.mark(number, 0)[0])))
         # While it is being handled, not before: the server may look at the other connection first.
         await asyncio.sleep(min(median(echoes) / 4, _MOST_WAIT_S) if echoes else 0)
@@ -99,32 +98,32 @@ async def ask_lone(
                 await ear.heard.wait()
         except TimeoutError:
             pass
+        spent_s, last, own_last = time.perf_counter() - start, cost(), run_delay_s()
         echo_s = ear.at - start if ear.at else None
-        last = cost()
-        costs += [first, last]
         if echo_s is not None:
             echoes.append(echo_s)
-        spent_s += time.perf_counter() - start
         rounds.append(
-            {"t_s": round(t_s, 4), "echo_s": echo_s, "ping_before_s": before_s, "ping_during_s": during_s}
+            {
+                "t_s": round(t_s, 4),
+                "echo_s": echo_s,
+                "ping_before_s": before_s,
+                "ping_during_s": during_s,
+                "spent_s": round(spent_s, 6),
+                "cpu_s": None if first is None or last is None else round(last.cpu_s - first.cpu_s, 6),
+                "waited_s": None
+                if first is None or last is None
+                else round(last.waited_s - first.waited_s, 6),
+                "own_waited_s": None
+                if own_first is None or own_last is None
+                else round(own_last - own_first, 6),
+            }
         )
         if asked.end is not None or beside.end is not None:
             break
     asked.listener = None
-    seen = [each for each in costs if each is not None]
-    whole = len(seen) == len(costs)
     return {
         "at_s": round(at_s, 4),
         "size": _SIZE,
         "rounds": rounds,
-        "spent_s": round(spent_s, 6),
-        "cpu_s": _sum(seen, "cpu_s") if whole else None,
-        "waited_s": _sum(seen, "waited_s") if whole else None,
         "own_cpu_s": round(time.process_time() - own, 6),
     }
-
-
-def _sum(costs: list[Cost], name: str) -> float:
-    """Return what was spent between the first and the second of each pair."""
-    values = [float(getattr(each, name)) for each in costs]
-    return round(sum(values[1::2]) - sum(values[::2]), 6)

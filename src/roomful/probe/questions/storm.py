@@ -10,7 +10,7 @@ import asyncio
 import socket
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -21,7 +21,7 @@ from roomful.probe.evidence.procfs import parse_counters
 from roomful.probe.evidence.tcp_info import tcp_info
 from roomful.probe.target import Target
 
-__all__ = ("LATE_S", "Files", "ask_storm", "open_in_turn", "open_together")
+__all__ = ("LATE_S", "Files", "ask_storm", "in_time", "open_in_turn", "open_together")
 
 Files = tuple[int, int | None]
 """How many descriptors a process has, and how many it may have."""
@@ -32,6 +32,7 @@ _IN_TURN_S: Final = 1.5
 """One connection may take so long when nobody else comes."""
 _IN_TURN_ALL_S: Final = 4.0
 _TOGETHER_S: Final = 3.2
+_STORMS: Final = 3
 _MAX_BYTES: Final = 1 << 30
 
 
@@ -54,6 +55,7 @@ async def ask_storm(
     """
     at_s = clock()
     in_turn = await open_in_turn(target, wanted, files)
+    connections: list[dict[str, object]] = []
     answer: dict[str, object] = {
         "at_s": round(at_s, 4),
         "wanted": wanted,
@@ -64,8 +66,13 @@ async def ask_storm(
     }
     if in_turn["opened"] == wanted:
         before = _overflows() if local else None
-        answer["connections"] = await open_together(target, wanted)
+        for _ in range(_STORMS):
+            # A quick server may accept as fast as we connect; that is luck, and not so each time.
+            connections = await open_together(target, wanted)
+            if in_time(connections) < wanted:
+                break
         after = _overflows() if local else None
+        answer["connections"] = connections
         answer["listen_overflows"] = None if before is None or after is None else after - before
     return answer
 
@@ -104,7 +111,15 @@ async def open_in_turn(target: Target, wanted: int, files: Callable[[], list[Fil
     }
 
 
-async def open_together(target: Target, wanted: int) -> list[dict[str, object]]:
+def in_time(connections: Sequence[Mapping[str, object]]) -> int:
+    """Return how many opened before TCP would have asked for them again."""
+    times = [each["open_s"] for each in connections]
+    return sum(isinstance(time_s, float) and time_s < LATE_S for time_s in times)
+
+
+async def open_together(
+    target: Target, wanted: int, *, timeout_s: float = _TOGETHER_S
+) -> list[dict[str, object]]:
     """Open all at once and say of each how long it took; close all."""
     uri = target.uri
     loop = asyncio.get_running_loop()
@@ -121,7 +136,7 @@ async def open_together(target: Target, wanted: int) -> list[dict[str, object]]:
     async def one(number: int, sock: socket.socket) -> dict[str, object]:
         connect_s = open_s = error = retries = None
         try:
-            async with asyncio.timeout(_TOGETHER_S):
+            async with asyncio.timeout(timeout_s):
                 await _writable(sock)
                 connect_s = time.perf_counter() - began
                 number_of_error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
@@ -132,7 +147,7 @@ async def open_together(target: Target, wanted: int) -> list[dict[str, object]]:
                 )
                 open_s = time.perf_counter() - began
         except (TimeoutError, OSError, Unreachable) as failure:
-            error = str(failure) or f"not open within {_TOGETHER_S:g} s"
+            error = str(failure) or f"not open within {timeout_s:g} s"
         with suppress(OSError):
             retries = tcp_info(sock).get("total_retrans")
         return {"connect_s": connect_s, "open_s": open_s, "retries": retries, "error": error}
