@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from .consumers import Scope
 from .core.access import SCOPE_OUTER
-from .core.errors import RoomfulError
+from .core.errors import RouteError
 from .core.refusal import refusal_response, respond
 from .endpoint import Receive, Send
 
@@ -35,10 +35,6 @@ __all__ = ("ProtocolTypeRouter", "Route", "RouteError", "URLRouter", "mount", "r
 
 App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 """An ASGI 3 application."""
-
-
-class RouteError(RoomfulError, ValueError):
-    """A route or a router is written wrongly; raised when it is made."""
 
 
 class _Converter(NamedTuple):

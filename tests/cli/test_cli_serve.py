@@ -107,7 +107,14 @@ def test_serve_application_that_is_not_there_is_one_clear_line(folder: Path, app
 
 
 @pytest.mark.parametrize(
-    "wrong", [("--port", "70000"), ("--port", "x"), ("--workers", "0"), ("--workers", "2", "--reload")]
+    "wrong",
+    [
+        ("--timeout-graceful-shutdown", "0"),
+        ("--port", "70000"),
+        ("--port", "x"),
+        ("--workers", "0"),
+        ("--workers", "2", "--reload"),
+    ],
 )
 def test_serve_wrong_options_are_wrong_usage(folder: Path, wrong: tuple[str, ...]) -> None:
     """Exit code 2, before anything is started."""
@@ -159,3 +166,21 @@ def test_serve_taken_port_is_a_clear_error(folder: Path) -> None:
         done = run(folder, "serve", "site_app:app", "--port", str(port))
     assert done.returncode != 0
     assert f"('127.0.0.1', {port}): address already in use" in done.stderr
+
+
+ENDLESS = """
+import asyncio
+
+async def app(scope, receive, send):
+    if scope["type"] == "http":
+        await asyncio.Event().wait()
+"""
+
+
+def test_serve_bounds_the_time_of_its_end(tmp_path: Path) -> None:
+    """A request that never ends does not keep a server that was told to stop."""
+    (tmp_path / "site_app.py").write_text(ENDLESS)
+    with serving(tmp_path, "site_app:app", "--timeout-graceful-shutdown", "1") as port:
+        client = socket.create_connection(("127.0.0.1", port), timeout=5)
+        client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    client.close()

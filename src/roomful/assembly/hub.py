@@ -9,7 +9,6 @@ import asyncio
 import concurrent.futures
 import dataclasses
 import json
-import os
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from types import TracebackType
@@ -32,6 +31,7 @@ from ..core.positions import Position
 from ..hub import Engine, Statistics
 from ..wire import EventsCodec, RawCodec
 from .layer_url import default_layer, layer_from_url
+from .workers import announced_workers, count_workers
 
 __all__ = ("Hub",)
 
@@ -96,9 +96,9 @@ class Hub:
         for one in authenticators:
             if isinstance(one, Stateful):
                 one.use_state(self._keyed_state(one))
-        # `roomful serve` says how many processes it starts, so this is found before any of them is. WEB_CONCURRENCY is
-        # uvicorn's and gunicorn's own variable; it may also stand in the environment of a shell, so it counts at start.
-        self._check_shared("ROOMFUL_WORKERS")
+        # `roomful serve` says how many processes it starts, so this is found before any of them is. What others say
+        # may also stand in the environment of a shell, so it counts at start.
+        self._check_shared(announced_workers())
 
     def __repr__(self) -> str:
         return f"<Hub {self.engine.layer!r}>"
@@ -114,13 +114,10 @@ class Hub:
             HubClosed: The hub has been closed.
             WrongLoop: The hub belongs to another running loop.
         """
-        self._check_shared("ROOMFUL_WORKERS", "WEB_CONCURRENCY")
+        self._check_shared(count_workers())
         await self.engine.start()
 
-    def _check_shared(self, *variables: str) -> None:
-        # The first that is set counts: what `roomful serve` says is exact.
-        values = [value for name in variables if (value := os.environ.get(name, "")).isdecimal()]
-        workers = int(values[0]) if values else 1
+    def _check_shared(self, workers: int) -> None:
         if workers > 1 and self._keeps_state and not self.engine.layer.shared:
             raise NotShared(
                 f"tickets of one process are unknown to the other {workers - 1}; name a shared layer for them"

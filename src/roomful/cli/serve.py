@@ -54,6 +54,12 @@ def add_parser(commands: _SubParsersAction[argparse.ArgumentParser]) -> None:
         default=16 * 1024 * 1024,
         help="largest message in bytes (default: %(default)s)",
     )
+    parser.add_argument(
+        "--timeout-graceful-shutdown",
+        type=_count,
+        metavar="SECONDS",
+        help="when the server stops, how long requests and connections may take to end (default: no limit)",
+    )
     parser.add_argument("--root-path", default="", help="path under which a proxy serves the application")
     parser.add_argument(
         "--forwarded-allow-ips", help="proxies whose X-Forwarded headers are trusted (default: 127.0.0.1)"
@@ -81,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
         name: getattr(args, name)
         for name in (
             "host", "port", "workers", "log_level", "app_dir", "reload", "ws_max_size",
-            "root_path", "forwarded_allow_ips", "ssl_certfile", "ssl_keyfile",
+            "timeout_graceful_shutdown", "root_path", "forwarded_allow_ips", "ssl_certfile", "ssl_keyfile",
         )
     }  # fmt: skip
     if args.layer:

@@ -9,6 +9,7 @@
     ├── PresenceError (ValueError)            who is present has a name or an info that cannot be shown
     ├── NotEncodable (TypeError)              an event's data cannot be written as JSON
     ├── ConsumerError (TypeError)             a consumer class is written wrongly
+    ├── RouteError (ValueError)               a route or a router is written wrongly
     ├── InvalidMessage (ValueError)           a client's message does not fit; becomes an error reply
     ├── ReplyError                            a handler refuses a message; becomes an error reply
     ├── Refuse                                a consumer refuses a connection
@@ -59,6 +60,7 @@ __all__ = (
     "RoomFull",
     "RoomNameError",
     "RoomfulError",
+    "RouteError",
     "TooManyRooms",
     "UnexpectedMessage",
     "UnknownConnection",
@@ -100,6 +102,10 @@ class NotEncodable(RoomfulError, TypeError):
 
 class ConsumerError(RoomfulError, TypeError):
     """A consumer class is written wrongly; raised when the class or its route is made."""
+
+
+class RouteError(RoomfulError, ValueError):
+    """A route or a router is written wrongly; raised when it is made."""
 
 
 class InvalidState(RoomfulError):

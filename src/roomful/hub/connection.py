@@ -267,7 +267,7 @@ class Connection(Outlet):
         self, room: str, *, since: Position | str | None = None, who: str | None = None, info: object = None
     ) -> Joined:
         """Become a member; see `Engine.join`. Without `since` it resumes where its client said that it was."""
-        if since is None and self._resumes:
+        if since is None and self._resumes and isinstance(room, str):
             since = self._resumes.pop(room, None)
         return await self._engine.join(self, room, since, who=who, info=info)
 

@@ -72,7 +72,10 @@ class Memberships:
             RoomNameError: It is too long or not printable.
         """
         # A room that exists has a valid name, which spares the check on the hot path.
-        known = self.rooms.get(RoomName(room))
+        try:
+            known = self.rooms.get(RoomName(room))
+        except TypeError:
+            known = None  # it cannot be a key, and is refused below
         if known is not None:
             return known.name
         return room_name(room, max_bytes=self._limits.max_room_name_bytes)
@@ -148,9 +151,14 @@ class Memberships:
         return Joined(room.top, recovered)
 
     def leave(self, connection: Connection, room: str) -> None:
-        """End a membership; what was pushed before is still written. No member, no effect."""
-        if RoomName(room) in connection.memberships:
-            connection.send_entries(self._leave(connection, RoomName(room)))
+        """End a membership; what was pushed before is still written. No member, no effect.
+
+        Raises:
+            RoomNameError: It cannot be a room's name.
+        """
+        name = self.name_of(room)
+        if name in connection.memberships:
+            connection.send_entries(self._leave(connection, name))
 
     def leave_all(self, connection: Connection) -> list[Entry]:
         """End all memberships; return what the connection is still owed of them."""
