@@ -99,6 +99,14 @@ class Server:
         assert self._process is not None
         self._process.send_signal(number)
 
+    def hide(self) -> None:
+        """Let nobody connect; connections that are there go on."""
+        Path(self.path).rename(self._folder / "hidden")
+
+    def show(self) -> None:
+        """Let everybody connect again."""
+        (self._folder / "hidden").rename(self.path)
+
     def kill(self) -> None:
         """End it as a power failure would."""
         assert self._process is not None
