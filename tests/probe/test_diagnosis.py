@@ -109,7 +109,7 @@ def test_a_blocked_loop_without_cpu_times_is_undetermined() -> None:
 
 def test_a_server_without_a_core_is_not_called_slow() -> None:
     """It was ready and had no core for most of the time: that is the machine's doing."""
-    (finding,) = judge(recorded("cpu_handler", lone__waited=0.7)).findings
+    (finding,) = judge(recorded("cpu_handler", lone__waited=0.9)).findings
     assert (finding.status, finding.cause) == (Status.INCONCLUSIVE, None)
 
 

@@ -23,7 +23,7 @@ __all__ = ("diagnose", "judge")
 
 _HOLE: Final = re.compile(r"\{([a-z_.]+)(:n)?\}")
 _MOST_INVALID: Final = 0.5
-_MOST_WAITED: Final = 0.4
+_MOST_WAITED: Final = 0.8
 """Where the server had no core for so much of the time, being slow says nothing about it."""
 
 
