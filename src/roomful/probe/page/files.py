@@ -48,7 +48,7 @@ def read_result(path: str, *, schemas: tuple[str, ...] = (SCHEMA, BUFFERS_SCHEMA
 
 def _refusal(name: str, schema: str, schemas: tuple[str, ...]) -> str:
     read = " and ".join(schemas)
-    for known in schemas:
+    for known in (SCHEMA, BUFFERS_SCHEMA):
         kind, _, number = known.rpartition("/")
         found, _, version = schema.rpartition("/")
         if kind == found and version.isdigit() and int(version) > int(number):
@@ -64,14 +64,19 @@ def write_view(path: str, text: str) -> bool:
     if path == "-":
         say(text.removesuffix("\n"), sys.stdout)
         return True
-    part = Path(f"{path}.part")
+    target = Path(path).resolve()
+    # A device or a pipe is written to; it must not be replaced by a file.
+    is_special = target.exists() and not target.is_file()
+    part = target if is_special else target.with_name(f"{target.name}.part")
     try:
         # What a result holds may be no valid text, as a lone surrogate is in JSON.
         part.write_text(text, encoding="utf-8", errors="replace")
-        part.replace(path)
+        if not is_special:
+            part.replace(target)
     except OSError as error:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
+        if not is_special:
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
         say(f"roomful probe: {path} cannot be written: {error.strerror}", sys.stderr)
         return False
     return True
