@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import sys
+
 import pytest
 
+from roomful.probe.arguments import parse
+from roomful.probe.child import Child
 from roomful.probe.diagnosis.causes import cause_of
 from roomful.probe.errors import UsageError
 from roomful.probe.findings import Arm, Knob, Prediction, Round, Status
@@ -60,6 +65,26 @@ def test_a_setting_changes_what_it_names_and_nothing_else() -> None:
     limited = setting_of(command, [(Knob("limit", "nofile", "64", "128"), "64")])
     assert limited.command[:4] == ("/bin/sh", "-c", 'ulimit -n 64 && exec "$@"', "sh")
     assert limited.command[4:] == command
+
+
+def test_a_knob_needs_a_server_that_is_started() -> None:
+    """One that runs already cannot be started with another setting."""
+    with pytest.raises(UsageError, match="roomful probe run"):
+        parse(["ws://127.0.0.1:1/", "--knob", "env:A=1,2"])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no ulimit")
+async def test_a_limit_is_that_of_the_process_that_is_started() -> None:
+    """The shell sets it and becomes the command; the environment is added to ours."""
+    script = "import os, resource; print(resource.getrlimit(resource.RLIMIT_NOFILE)[0], os.environ['A'])"
+    values = [(Knob("limit", "nofile", "64", "128"), "64"), (Knob("env", "A", "1", "2"), "2")]
+    setting = setting_of((sys.executable, "-c", script), values)
+    child = await Child.start(setting.command, setting.environment)
+    async with asyncio.timeout(20):
+        while child.report()["exit_code"] is None:  # noqa: ASYNC110  # the report is what is asked for
+            await asyncio.sleep(0.01)
+    await child.stop()
+    assert str(child.report()["log_tail"]).split() == ["64", "2"]
 
 
 def test_a_prediction_is_a_range_of_ratios() -> None:
