@@ -81,6 +81,7 @@ class AsyncConsumer:
             source,
             deliver=self._deliver,
             missed=self._missed,
+            reads_ahead=scope.get("type") != "channel",
             limits=get_limits(),
             lanes=get_lanes(),
         )

@@ -45,6 +45,8 @@ class Desk:
         source: The consumer's channel, where it has one.
         deliver: Handles one message of the channel, likewise.
         missed: Told how many messages of the channel were dropped because too many waited.
+        reads_ahead: Whether it receives while a handler runs. A worker's must not: what it has not received is left for
+            another.
         limits: How far it reads ahead, and how long handlers have in the end.
         lanes: Where handlers use the database.
     """
@@ -57,6 +59,7 @@ class Desk:
         *,
         deliver: Dispatch,
         missed: Callable[[int], Awaitable[object]],
+        reads_ahead: bool,
         limits: Limits,
         lanes: Lanes,
     ) -> None:
@@ -67,6 +70,7 @@ class Desk:
         self._limits = limits
         self._lanes = lanes
         self._missed = missed
+        self._reads_ahead = reads_ahead
         self._waiting: deque[Event] = deque()
         self._bytes = 0
         self._end: Event | None = None
@@ -154,14 +158,12 @@ class Desk:
         self._channel_is_next = True
         event = self._waiting.popleft()
         self._bytes -= _size(event)
-        may_read, self._may_read = self._may_read, None
-        if may_read is not None and not may_read.done():
-            may_read.set_result(None)
+        if self._reads_ahead:
+            self._read_on()
         self._is_over = event is self._end
         return self._dispatch(event)
 
     async def _read(self) -> None:
-        limits = self._limits
         try:
             while True:
                 event = await self._receive()
@@ -171,13 +173,23 @@ class Desk:
                 if str(event.get("type", "")).endswith(".disconnect"):
                     self._ended(event)
                     return
-                while (
-                    len(self._waiting) >= limits.max_inbox_messages or self._bytes >= limits.max_inbox_bytes
-                ):
+                while not self._has_room:
                     self._may_read = asyncio.get_running_loop().create_future()
                     await self._may_read
         except Exception as error:  # noqa: BLE001 -- raised where the messages are handled
             self._fail(error)
+
+    @property
+    def _has_room(self) -> bool:
+        if not self._reads_ahead:
+            return not self._waiting and not self._is_busy
+        limits = self._limits
+        return len(self._waiting) < limits.max_inbox_messages and self._bytes < limits.max_inbox_bytes
+
+    def _read_on(self) -> None:
+        may_read, self._may_read = self._may_read, None
+        if may_read is not None and not may_read.done():
+            may_read.set_result(None)
 
     # ── Handling ──
 
@@ -194,6 +206,7 @@ class Desk:
         finally:
             self._is_busy = False
             self._lanes.leave(taken, is_cut=is_cut)
+            self._read_on()
         if self._is_cut and self._task is not None:
             self._is_cut = False
             if self._task.uncancel() > 0:

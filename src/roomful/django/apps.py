@@ -13,3 +13,7 @@ class RoomfulConfig(AppConfig):
     name = "roomful.django"
     label = "roomful"
     verbose_name = "Roomful"
+
+    def ready(self) -> None:
+        """Register them."""
+        from . import checks  # noqa: F401, PLC0415 -- by being imported

@@ -1,1 +1,3 @@
 """Generic consumers."""
+
+__all__ = ()

@@ -1,1 +1,3 @@
 """Where a connection may come from."""
+
+__all__ = ()

@@ -1,0 +1,3 @@
+"""Django looks for commands below this package."""
+
+__all__ = ()
