@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from roomful.core.capabilities import Change, Occupants
+from roomful.core.dispatched import Dispatched, Missed
 from roomful.core.envelope import Envelope, Form
 from roomful.core.errors import LayerError, NotEncodable
 from roomful.core.events import Event
@@ -105,6 +106,9 @@ class FakeCodec:
             raise NotEncodable("this fake packs texts alone")
         self.packed.append(message)
         return Form.TEXT, message.encode()
+
+    def unpack(self, form: Form, body: bytes | memoryview) -> Inbound:
+        raise NotImplementedError
 
     def pack_value(self, value: object) -> bytes:
         return str(value).encode()
@@ -372,6 +376,12 @@ class FakeHandler:
             await does()
         self.finished.append(message)
 
+    def dispatched(self, item: Dispatched | Missed) -> Awaitable[None] | None:
+        if isinstance(item, Missed):
+            self.seen.append((item.group, item.gap.reason, item.gap.ranges))
+            return None
+        return self.handle(bytes(item.envelope.body).decode())
+
     def closed(self, code: int) -> Awaitable[None] | None:
         self.seen.append(("closed", code))
         if self.close_raises is not None:
@@ -399,6 +409,16 @@ class FakeLink:
             self.calls.append(("says", who, info))
         self.rooms |= {RoomName(room)}
         return Joined(Position("e", 0), recovered=False)
+
+    @property
+    def groups(self) -> frozenset[RoomName]:
+        return frozenset()
+
+    async def join_group(self, group: str) -> None:
+        self.calls.append(("join_group", group))
+
+    def leave_group(self, group: str) -> None:
+        self.calls.append(("leave_group", group))
 
     async def send_presence(self, room: str) -> None:
         self.calls.append(("send_presence", room))

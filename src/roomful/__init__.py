@@ -9,7 +9,7 @@ from . import auth as _auth
 from ._version import __version__
 from .assembly import Hub, Producer
 from .auth import Admission, Origins, Permissions, Tickets
-from .consumers import on
+from .consumers import on, on_dispatch
 from .core.access import Principal
 from .core.close_codes import CloseCode
 from .core.errors import (
@@ -18,6 +18,7 @@ from .core.errors import (
     EventTypeError,
     Forbidden,
     HubClosed,
+    InboxFull,
     InvalidMessage,
     InvalidState,
     LayerAway,
@@ -44,7 +45,7 @@ from .core.limits import Limits
 from .core.names import ConnectionId, RoomName
 from .core.policies import RoomPolicy
 from .core.ports import Joined, Present, Receipt
-from .core.positions import Position
+from .core.positions import Gap, Position
 from .endpoint import Consumer
 from .hub import Statistics
 
@@ -61,8 +62,10 @@ __all__ = (
     "Event",
     "EventTypeError",
     "Forbidden",
+    "Gap",
     "Hub",
     "HubClosed",
+    "InboxFull",
     "InvalidMessage",
     "InvalidState",
     "Joined",
@@ -100,6 +103,7 @@ __all__ = (
     "WrongLoop",
     "__version__",
     "on",
+    "on_dispatch",
 )
 
 

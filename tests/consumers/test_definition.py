@@ -59,7 +59,7 @@ def test_definition_of_a_class_that_handles_nothing() -> None:
     class Listener(ConsumerBase):
         pass
 
-    assert definition_of(Listener) == Definition(None, None, None, {})
+    assert definition_of(Listener) == Definition(None, None, None, None, {}, {})
 
 
 def test_subclass_inherits_and_overrides() -> None:

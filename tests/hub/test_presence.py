@@ -142,7 +142,7 @@ async def test_several_connections_of_one_name_count_as_one(scene: PresenceScene
 async def test_name_is_that_of_the_connection_where_nobody_says_another(scene: PresenceScene) -> None:
     """Without a principal and a name each connection is somebody of its own."""
     ann = await scene.member("lobby")
-    occupants = await scene.engine.presence("lobby")
+    occupants = await scene.engine.attendants.present("lobby")
 
     assert occupants.who == {ann.connection.id: b"null"}
 
@@ -155,24 +155,27 @@ async def test_second_join_says_something_else(scene: PresenceScene) -> None:
     await ann.connection.join("lobby")
     await ann.connection.join("lobby", who="ann", info="back")
     await settled()
-    assert (await scene.engine.presence("lobby")).who == {ann.connection.id: b"null", "ann": b"back"}
+    assert (await scene.engine.attendants.present("lobby")).who == {
+        ann.connection.id: b"null",
+        "ann": b"back",
+    }
     await after(5)
 
-    assert (await scene.engine.presence("lobby")).who == {"ann": b"back"}
+    assert (await scene.engine.attendants.present("lobby")).who == {"ann": b"back"}
 
 
 async def test_presence_waits_for_what_this_process_has_to_say(scene: PresenceScene) -> None:
     """Whoever joins and asks finds itself; also when the layer could not be told at first."""
     ann = scene.client()
     await ann.connection.join("lobby", who="ann")
-    assert (await scene.engine.presence("lobby")).who == {"ann": b"null"}
+    assert (await scene.engine.attendants.present("lobby")).who == {"ann": b"null"}
 
     scene.layer.failing = 1
     await ann.connection.join("lobby", info=1)
-    with_old = await scene.engine.presence("lobby")
+    with_old = await scene.engine.attendants.present("lobby")
     assert with_old.who == {"ann": b"null"}, "one attempt is waited for, not the layer's return"
     await after(0.5)
-    assert (await scene.engine.presence("lobby")).who == {"ann": b"1"}
+    assert (await scene.engine.attendants.present("lobby")).who == {"ann": b"1"}
 
 
 async def test_snapshot_stands_in_its_place_among_the_changes(scene: PresenceScene) -> None:
@@ -196,7 +199,7 @@ async def test_snapshot_stands_in_its_place_among_the_changes(scene: PresenceSce
 async def test_hole_in_presence_is_told_by_a_new_snapshot(scene: PresenceScene) -> None:
     """Changes that the layer lost are not read one by one: everybody is told who is there now."""
     ann = await scene.member("lobby")
-    await scene.engine.presence("lobby")
+    await scene.engine.attendants.present("lobby")
     ann.take()
     scene.layer.deaf = True
     scene.layer.change(LOBBY, Change("bob", b"1"))
@@ -227,7 +230,7 @@ async def test_change_that_cannot_be_read_is_healed(
 ) -> None:
     """What was not written by Roomful disturbs nobody for longer than a question takes."""
     ann = await scene.member("lobby")
-    await scene.engine.presence("lobby")
+    await scene.engine.attendants.present("lobby")
     ann.take()
     topic = presence_topic(LOBBY)
     scene.layer.tops[topic] += 1
@@ -247,7 +250,7 @@ async def test_connection_that_owns_its_wire_is_counted_and_not_told(scene: Pres
     await settled()
 
     assert raw.written == []
-    assert (await scene.engine.presence("lobby")).who == {"raw": b"null"}
+    assert (await scene.engine.attendants.present("lobby")).who == {"raw": b"null"}
 
 
 async def test_what_cannot_be_shown_is_the_callers_error(scene: PresenceScene) -> None:
@@ -261,7 +264,7 @@ async def test_what_cannot_be_shown_is_the_callers_error(scene: PresenceScene) -
     with pytest.raises(PolicyError, match="no presence"):
         await ann.connection.join("hall", who="ann")
     with pytest.raises(PolicyError, match="no presence"):
-        await scene.engine.presence("hall")
+        await scene.engine.attendants.present("hall")
     with pytest.raises(PolicyError, match="no presence"):
         await ann.connection.send_presence("hall")
     assert ann.connection.is_opening
@@ -310,7 +313,7 @@ async def test_hub_that_closes_leaves_no_timer() -> None:
     scene.engine = engine
     scene.layer = FakeLayer()
     ann = await scene.member("lobby")
-    await engine.presence("lobby")
+    await engine.attendants.present("lobby")
     ann.wire.lose()
     await settled()
     await engine.close()
@@ -321,7 +324,7 @@ async def test_hub_that_closes_leaves_no_timer() -> None:
 async def test_epoch_that_changes_is_healed(scene: PresenceScene) -> None:
     """A layer that lost its numbers is asked anew."""
     ann = await scene.member("lobby")
-    await scene.engine.presence("lobby")
+    await scene.engine.attendants.present("lobby")
     ann.take()
     assert scene.layer.deliver is not None
     scene.layer.deliver(presence_topic(LOBBY), Position("f", 1), Change("bob", b"1").pack())

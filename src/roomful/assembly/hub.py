@@ -12,7 +12,7 @@ import json
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
 
 from ..auth.admission import Admission
 from ..auth.gate import Gate
@@ -272,6 +272,46 @@ class Hub:
         push = self.engine.push(room, message, exclude=_id_of(exclude), key=key, conflate=conflate)
         return asyncio.run_coroutine_threadsafe(push, loop)
 
+    async def dispatch(
+        self,
+        group: str,
+        event: Event,
+        *,
+        exclude: ConnectionId | Addressed | None = None,
+        key: str | None = None,
+        on_full: Literal["tell", "refuse"] = "tell",
+    ) -> Receipt:
+        """Dispatch an event to the consumers of a group, in whatever process: their `@on_dispatch` methods get it.
+
+        Each consumer gets the dispatches of one dispatcher in their order, one at a time, in turns with what its client
+        sends. Nobody is waited for. The inbox of a consumer is bounded (`Limits.max_dispatch_messages` and
+        `max_dispatch_bytes`); one that is full does not take the dispatch, whatever the other consumers do.
+
+        Args:
+            group: The group's name; a group without consumers is no error. A room of that name is something else.
+            event: The event.
+            exclude: A connection whose consumer does not get it, usually the one that dispatches.
+            key: An idempotency key: a second dispatch with the same key takes no effect while the layer remembers it.
+            on_full: Who learns that an inbox was full. `tell`: its consumer, by `on_gap` with the exact range.
+                `refuse`: the dispatcher, by `InboxFull`, for the consumers of this process; those of other processes
+                are told by `on_gap`, as nothing comes back from there.
+
+        Returns:
+            The position in the group's order, and whether the dispatch was a duplicate.
+
+        Raises:
+            RoomNameError: The name is too long or not printable.
+            NotEncodable: The event's data cannot be written as JSON.
+            InboxFull: With `refuse`: so many consumers of this process did not take it. The others have got it.
+            LayerError: The layer did not take the dispatch, or nobody can know.
+            HubClosed: The hub has been closed.
+
+        Cancellation: a dispatch that is cancelled while it is awaited may have taken effect.
+        """
+        return await self.engine.groups.dispatch(
+            group, event, exclude=_id_of(exclude), key=key, on_full=on_full
+        )
+
     async def presence(self, room: str) -> Present:
         """Return who is present in a room, in whatever process.
 
@@ -284,7 +324,8 @@ class Hub:
             LayerError: The layer cannot say.
             HubClosed: The hub has been closed.
         """
-        occupants = await self.engine.presence(room)
+        await self.engine.start()
+        occupants = await self.engine.attendants.present(room)
         return Present(occupants.at, {who: json.loads(info) for who, info in occupants.who.items()})
 
     async def send(self, connection_id: ConnectionId, message: Event | str | bytes) -> None:

@@ -4,7 +4,7 @@ They know the ports `Link` (their connection) and `Pusher` (the hub), and neithe
 """
 
 from .consumer import ConsumerBase, Scope
-from .definition import Definition, HandlerSpec, definition_of, on
+from .definition import Definition, HandlerSpec, definition_of, on, on_dispatch
 from .plan import Bind, Binding, BoundCall, Plan, bind_plainly
 from .session import Session
 from .threads import Threads
@@ -23,4 +23,5 @@ __all__ = (
     "bind_plainly",
     "definition_of",
     "on",
+    "on_dispatch",
 )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 from ..core.access import ANONYMOUS
 from ..core.close_codes import CloseCode
 from ..core.errors import InvalidState
-from .definition import define
+from .definition import define, definition_of
 
 if TYPE_CHECKING:
     from ..core.access import Access, Principal
@@ -153,6 +153,33 @@ class ConsumerBase:
     async def leave(self, room: str) -> None:
         """Cease to be a member of a room. What was pushed before still comes; not to be a member is no error."""
         self._link.leave(room)
+
+    @property
+    def groups(self) -> frozenset[RoomName]:
+        """The groups that this consumer is in."""
+        return self._link.groups
+
+    async def join_group(self, group: str) -> None:
+        """Become a member of a group: what is dispatched to it goes to the `@on_dispatch` methods.
+
+        A consumer is in a group until it leaves it or its connection ends. What waits then is not handled.
+
+        Raises:
+            InvalidState: The class has no `@on_dispatch` method.
+            RoomNameError: The name is too long or not printable.
+            TooManyRooms: The consumer is in as many groups as the limits allow.
+            ConnectionClosed: The connection ended before its consumer was a member.
+            LayerError: The layer cannot deliver the group.
+        """
+        if not definition_of(type(self)).dispatches:
+            raise InvalidState(
+                f"{type(self).__qualname__} has no @on_dispatch method; nothing would reach it"
+            )
+        await self._link.join_group(group)
+
+    async def leave_group(self, group: str) -> None:
+        """Cease to be a member of a group. What was dispatched before is still handled."""
+        self._link.leave_group(group)
 
     async def send_presence(self, room: str) -> None:
         """Send this connection who is present in a room, as `roomful.occupants`.

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 from ..core.errors import ConsumerError
 from ..core.events import check_event_type
 
-__all__ = ("RESERVED_NAMES", "Definition", "HandlerSpec", "define", "definition_of", "on")
+__all__ = ("RESERVED_NAMES", "Definition", "HandlerSpec", "define", "definition_of", "on", "on_dispatch")
 
 RESERVED_NAMES: Final = frozenset(
     (
@@ -22,10 +22,13 @@ RESERVED_NAMES: Final = frozenset(
         "close",
         "connection",
         "forget_scope",
+        "groups",
         "hub",
         "id",
         "join",
+        "join_group",
         "leave",
+        "leave_group",
         "principal",
         "push",
         "rooms",
@@ -36,8 +39,9 @@ RESERVED_NAMES: Final = frozenset(
 )
 """What a consumer gets from Roomful; a class that redefines one of these is refused."""
 
-_LIFE: Final = ("connect", "receive", "disconnect")
+_LIFE: Final = ("connect", "receive", "disconnect", "on_gap")
 _MARK: Final = "__roomful_on__"
+_DISPATCH_MARK: Final = "__roomful_on_dispatch__"
 _DEFINITION: Final = "__roomful_definition__"
 
 F = TypeVar("F", bound=Callable[..., object])
@@ -49,7 +53,7 @@ class HandlerSpec:
 
     Attributes:
         name: The method's name.
-        type: The event type, or None for `connect` and `receive`.
+        type: The event type, or None for what has none, as `connect` and `receive`.
         function: The method, unbound.
         parameters: Its parameters without `self`, with resolved annotations where they can be resolved.
         is_async: Whether it is `async def`; otherwise it runs in a thread.
@@ -69,7 +73,9 @@ class Definition:
     connect: HandlerSpec | None
     receive: HandlerSpec | None
     disconnect: HandlerSpec | None
+    on_gap: HandlerSpec | None
     events: Mapping[str, HandlerSpec]
+    dispatches: Mapping[str, HandlerSpec]
 
 
 def on(type: str) -> Callable[[F], F]:
@@ -81,19 +87,38 @@ def on(type: str) -> Callable[[F], F]:
     Raises:
         EventTypeError: The type is reserved or not a name.
     """
+    return _marking("@on", _MARK, type)
+
+
+def on_dispatch(type: str) -> Callable[[F], F]:
+    """Mark a method of a consumer as the handler of what is dispatched to its groups with an event type.
+
+    No client can reach it: dispatches and clients' messages are two registries, and a type in one means nothing in the
+    other.
+
+    Args:
+        type: The `type` of the event.
+
+    Raises:
+        EventTypeError: The type is reserved or not a name.
+    """
+    return _marking("@on_dispatch", _DISPATCH_MARK, type)
+
+
+def _marking(decorator: str, mark: str, type: str) -> Callable[[F], F]:
     if callable(type):
-        raise ConsumerError("@on stands without a type; write @on('…')")
+        raise ConsumerError(f"{decorator} stands without a type; write {decorator}('…')")
     check_event_type(type)
 
-    def mark(function: F) -> F:
+    def marked(function: F) -> F:
         if not inspect.isfunction(function):
             raise ConsumerError(
-                f"@on({type!r}) marks {function!r}; expected a method written with def or async def"
+                f"{decorator}({type!r}) marks {function!r}; expected a method written with def or async def"
             )
-        setattr(function, _MARK, (*getattr(function, _MARK, ()), type))
+        setattr(function, mark, (*getattr(function, mark, ()), type))
         return function
 
-    return mark
+    return marked
 
 
 def define(cls: type, *, provider: type) -> None:
@@ -111,24 +136,10 @@ def define(cls: type, *, provider: type) -> None:
             raise ConsumerError(
                 f"{base.__qualname__}.{name} redefines what Consumer provides; choose another name"
             )
-    names: dict[str, str] = {}
-    for base in reversed(cls.__mro__):
-        here: dict[str, str] = {}
-        for name, function in vars(base).items():
-            for type_ in getattr(function, _MARK, ()):
-                if type_ in here:
-                    raise ConsumerError(
-                        f"{base.__qualname__} has two handlers for {type_!r}: {here[type_]} and {name}"
-                    )
-                if name in _LIFE:
-                    raise ConsumerError(
-                        f"{base.__qualname__}.{name} is called by itself; @on needs a method of its own"
-                    )
-                here[type_] = name
-        names.update(here)
-    events = {type_: _spec(cls, name, type_) for type_, name in names.items()}
-    connect, receive, disconnect = (_spec(cls, name, None) if hasattr(cls, name) else None for name in _LIFE)
-    for spec in (connect, receive, disconnect):
+    events, dispatches = _marked(cls, "@on", _MARK), _marked(cls, "@on_dispatch", _DISPATCH_MARK)
+    life = [_spec(cls, name, None) if hasattr(cls, name) else None for name in _LIFE]
+    connect, receive, disconnect, on_gap = life
+    for spec in life:
         if spec is not None and not spec.is_async:
             raise ConsumerError(f"{cls.__qualname__}.{spec.name} is written with def; expected async def")
     if receive is not None and not receive.parameters:
@@ -137,7 +148,28 @@ def define(cls: type, *, provider: type) -> None:
         raise ConsumerError(
             f"{cls.__qualname__}.disconnect takes several parameters; expected disconnect(self, code)"
         )
-    setattr(cls, _DEFINITION, Definition(connect, receive, disconnect, events))
+    if on_gap is not None and len(on_gap.parameters) != 2:
+        raise ConsumerError(f"{cls.__qualname__}.on_gap has other parameters than on_gap(self, group, gap)")
+    setattr(cls, _DEFINITION, Definition(connect, receive, disconnect, on_gap, events, dispatches))
+
+
+def _marked(cls: type, decorator: str, mark: str) -> dict[str, HandlerSpec]:
+    names: dict[str, str] = {}
+    for base in reversed(cls.__mro__):
+        here: dict[str, str] = {}
+        for name, function in vars(base).items():
+            for type_ in getattr(function, mark, ()):
+                if type_ in here:
+                    raise ConsumerError(
+                        f"{base.__qualname__} has two handlers for {type_!r}: {here[type_]} and {name}"
+                    )
+                if name in _LIFE:
+                    raise ConsumerError(
+                        f"{base.__qualname__}.{name} is called by itself; {decorator} needs a method of its own"
+                    )
+                here[type_] = name
+        names.update(here)
+    return {type_: _spec(cls, name, type_) for type_, name in names.items()}
 
 
 def definition_of(cls: type) -> Definition:

@@ -80,6 +80,7 @@ class Plan:
         consumer: The class.
         codec: Reads messages.
         events: What happens to each event type.
+        dispatches: What happens to each event type that is dispatched.
         receive: What happens to other messages, if anything.
         takes_binary_events: Whether a handler takes `bytes`, so that binary messages are read as events.
         keeps_scope: Whether a handler needs the handshake's scope.
@@ -94,6 +95,7 @@ class Plan:
         "consumer",
         "definition",
         "disconnect_takes_code",
+        "dispatches",
         "events",
         "keeps_scope",
         "receive",
@@ -108,21 +110,23 @@ class Plan:
         self.codec: Codec = codec
         self.definition: Definition = definition
         self.events: dict[str, EventPlan] = {}
+        self.dispatches: dict[str, EventPlan] = {}
         self.receive: ReceivePlan | None = None
         self.takes_binary_events: bool = False
         self.keeps_scope: bool = False
         self.verbatim: type | None = None
         self.verbatim_method: Callable[[ConsumerBase, Any], Awaitable[object]] | None = None
-        for type_, spec in definition.events.items():
-            binding = bind(spec)
-            annotation = _annotation(binding.message)
-            self.events[type_] = EventPlan(
-                None if annotation is None else _made(spec, codec.decoder, annotation),
-                binding.call,
-                binding.method,
-            )
-            self.takes_binary_events |= annotation is bytes
-            self.keeps_scope |= binding.needs_scope
+        for plans, specs in ((self.events, definition.events), (self.dispatches, definition.dispatches)):
+            for type_, spec in specs.items():
+                binding = bind(spec)
+                annotation = _annotation(binding.message)
+                plans[type_] = EventPlan(
+                    None if annotation is None else _made(spec, codec.decoder, annotation),
+                    binding.call,
+                    binding.method,
+                )
+                self.takes_binary_events |= annotation is bytes and plans is self.events
+                self.keeps_scope |= binding.needs_scope
         if definition.receive is not None:
             binding = bind(definition.receive)
             annotation = _annotation(binding.message)

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Final
 
+from ..core.dispatched import Dispatched, Missed
 from ..core.errors import (
     ConnectionClosed,
     Forbidden,
@@ -84,6 +85,47 @@ class Session:
             await self._answer_with(error, reply_to)
         except Exception as error:  # noqa: BLE001 -- logged where it is no answer
             await self._answer_with(error, reply_to)
+
+    def dispatched(self, item: Dispatched | Missed) -> Awaitable[None] | None:
+        """Handle a dispatch, or tell `on_gap`; see `Handler.dispatched`."""
+        return self._missed(item) if isinstance(item, Missed) else self._dispatched(item)
+
+    async def _dispatched(self, item: Dispatched) -> None:
+        plan = self._plan
+        try:
+            inbound = plan.codec.unpack(item.envelope.form, item.envelope.body)
+            event = plan.dispatches.get(inbound.type)
+            if event is None:
+                logger.debug(
+                    "connection %s: nothing handles the dispatch %r to group %r",
+                    self._link.id,
+                    inbound.type,
+                    item.group,
+                )
+                return
+            args = () if event.decode is None else (event.decode(inbound),)
+            await event.call(self._consumer, args, self._scope)
+        except ConnectionClosed:
+            logger.debug("connection %s: a handler of dispatches met a closed connection", self._link.id)
+        except Exception:
+            logger.exception("connection %s: dispatch to group %r failed", self._link.id, item.group)
+
+    async def _missed(self, missed: Missed) -> None:
+        spec = self._plan.definition.on_gap
+        if spec is None:
+            logger.warning(
+                "connection %s: dispatches to group %r are missing (%s), and its consumer has no on_gap",
+                self._link.id,
+                missed.group,
+                missed.gap.reason,
+            )
+            return
+        try:
+            await spec.function(self._consumer, missed.group, missed.gap)
+        except ConnectionClosed:
+            logger.debug("connection %s: on_gap met a closed connection", self._link.id)
+        except Exception:
+            logger.exception("connection %s: on_gap failed", self._link.id)
 
     def closed(self, code: int) -> Awaitable[None] | None:
         """Run `disconnect`; see `Handler.closed`."""

@@ -17,7 +17,8 @@
     ├── Forbidden                             a principal may not do what its client asks for
     ├── InvalidState                          the call does not fit the state
     │   ├── ConnectionClosed                  the connection has ended or is ending
-    │   ├── TooManyRooms                      the connection is in as many rooms as it may be
+    │   ├── TooManyRooms                      the connection is in as many rooms, or groups, as it may be
+    │   ├── InboxFull                         consumers of a group had no room for a dispatch
     │   ├── RoomFull                          the room has as many members as it may have
     │   ├── HubClosed                         the hub has been closed
     │   ├── WrongLoop                         the hub belongs to another running event loop
@@ -43,6 +44,7 @@ __all__ = (
     "EventTypeError",
     "Forbidden",
     "HubClosed",
+    "InboxFull",
     "InvalidMessage",
     "InvalidState",
     "LayerAway",
@@ -125,11 +127,25 @@ class ConnectionClosed(InvalidState):
 
 
 class TooManyRooms(InvalidState):
-    """The connection is in as many rooms as `Limits.max_rooms_per_connection` allows."""
+    """The connection is in as many rooms, or in as many groups, as `Limits.max_rooms_per_connection` allows."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, what: str = "rooms") -> None:
         self.limit = limit
-        super().__init__(f"connection is in {limit} rooms already (Limits.max_rooms_per_connection)")
+        super().__init__(f"connection is in {limit} {what} already (Limits.max_rooms_per_connection)")
+
+
+class InboxFull(InvalidState):
+    """Consumers of a group had no room in their inbox for a dispatch; the others of the group got it.
+
+    Attributes:
+        full: How many did not get it, in this process.
+        position: Where the dispatch stands in its group.
+    """
+
+    def __init__(self, full: int, position: object) -> None:
+        self.full = full
+        self.position = position
+        super().__init__(f"{full} consumers did not take the dispatch; their inboxes are full")
 
 
 class RoomFull(InvalidState):

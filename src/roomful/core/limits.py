@@ -34,6 +34,12 @@ class Limits:
     max_inbox_bytes: int = 256 * 1024
     """Bytes that may wait likewise. One message always may, however large it is."""
 
+    max_dispatch_messages: int = 256
+    """Dispatches to its groups that may wait for the handlers of one consumer."""
+
+    max_dispatch_bytes: int = 256 * 1024
+    """Bytes that may wait likewise. One dispatch always may, however large it is."""
+
     max_outbox_messages: int = 512
     """Frames that may wait for one member behind a full transport before it is let go."""
 

@@ -32,28 +32,27 @@ MAX_WHO_BYTES: Final = 1024
 """Longest name of somebody who is present: every id of a principal fits."""
 
 
-def room_name(value: str, *, max_bytes: int = MAX_ROOM_NAME_BYTES) -> RoomName:
-    """Return `value` as a room name.
+def room_name(value: str, *, max_bytes: int = MAX_ROOM_NAME_BYTES, what: str = "room name") -> RoomName:
+    """Return `value` as the name of a room, or of a group, which is called by the same rules.
 
     Args:
         value: Any printable text (`str.isprintable`), not empty.
         max_bytes: The longest name allowed, in bytes of UTF-8.
+        what: What errors call it.
 
     Raises:
         RoomNameError: The name is not text, empty, too long, or not printable.
     """
     if not isinstance(value, str):
-        raise RoomNameError(f"room name is of type {type(value).__name__}; expected str")
+        raise RoomNameError(f"{what} is of type {type(value).__name__}; expected str")
     if not value:
-        raise RoomNameError("room name is empty; expected at least one character")
+        raise RoomNameError(f"{what} is empty; expected at least one character")
     # A lone surrogate is not printable either, so that `encode` below cannot fail.
     if not value.isprintable():
-        raise RoomNameError(f"room name {value!a} has a character that is not printable")
+        raise RoomNameError(f"{what} {value!a} has a character that is not printable")
     size = len(value.encode())
     if size > max_bytes:
-        raise RoomNameError(
-            f"room name is {size} bytes; the limit is {max_bytes} (Limits.max_room_name_bytes)"
-        )
+        raise RoomNameError(f"{what} is {size} bytes; the limit is {max_bytes} (Limits.max_room_name_bytes)")
     return RoomName(value)
 
 

@@ -13,9 +13,10 @@ import concurrent.futures
 from asyncio import Future
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 
 from .capabilities import Change, Occupants
+from .dispatched import Dispatched, Missed
 from .envelope import Envelope, Form
 from .events import Event
 from .names import ConnectionId, RoomName
@@ -176,6 +177,13 @@ class Codec(Protocol):
             TypeError: It is neither an event, text nor bytes.
         """
 
+    def unpack(self, form: Form, body: bytes | memoryview) -> Inbound:
+        """Read an event that `pack` encoded, for a decoder of this codec.
+
+        Raises:
+            InvalidMessage: It is none.
+        """
+
     def pack_value(self, value: object) -> bytes:
         """Encode a value as it stands inside a message.
 
@@ -308,6 +316,12 @@ class Handler(Protocol):
     def handle(self, message: str | bytes) -> Awaitable[None] | None:
         """Handle one message. The next one follows when the awaitable is done; it may be cancelled."""
 
+    def dispatched(self, item: Dispatched | Missed) -> Awaitable[None] | None:
+        """Handle what was dispatched to a group of the consumer, or learn what it will not get.
+
+        It takes turns with `handle`: one thing at a time.
+        """
+
     def closed(self, code: int) -> Awaitable[None] | None:
         """Clean up. Called once, after `handle` has ended."""
 
@@ -371,6 +385,17 @@ class Pusher(Protocol):
     ) -> concurrent.futures.Future[Receipt]:
         """Push from another thread; see `roomful.Hub.push_threadsafe`."""
 
+    async def dispatch(
+        self,
+        group: str,
+        event: Event,
+        *,
+        exclude: ConnectionId | Addressed | None = None,
+        key: str | None = None,
+        on_full: Literal["tell", "refuse"] = "tell",
+    ) -> Receipt:
+        """Dispatch to the consumers of a group; see `roomful.Hub.dispatch`."""
+
     async def presence(self, room: str) -> Present:
         """Return who is present in a room; see `roomful.Hub.presence`."""
 
@@ -418,6 +443,16 @@ class Link(Protocol):
 
     def leave(self, room: str) -> None:
         """Cease to be a member of a room."""
+
+    @property
+    def groups(self) -> frozenset[RoomName]:
+        """The groups that its consumer is in."""
+
+    async def join_group(self, group: str) -> None:
+        """Make its consumer a member of a group; accepts the handshake first if nobody has."""
+
+    def leave_group(self, group: str) -> None:
+        """End its consumer's membership of a group."""
 
     def send(self, message: Event | str | bytes) -> None:
         """Send to this connection; accepts the handshake first if nobody has."""

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from asyncio import TimerHandle
 
     from ..core.access import Gatekeeper
+    from ..core.dispatched import Dispatched, Missed
     from ..core.events import Event
     from ..core.ports import FrameKind, Handler, Joined, MessageId, Peer, Wire
     from ..core.positions import Position
@@ -272,12 +273,35 @@ class Connection(Outlet):
         return await self._engine.join(self, room, since, who=who, info=info)
 
     async def send_presence(self, room: str) -> None:
-        """Send who is present in a room; see `Engine.send_presence`."""
-        await self._engine.send_presence(self, room)
+        """Send who is present in a room, in its place among the changes; see `Attendants.send`."""
+        await self._engine.start()
+        await self._engine.attendants.send(self, room)
 
     def resume(self, positions: Mapping[str, str]) -> None:
         """Know where the client stood in each room; each is used once, by the first join of that room."""
         self._resumes = dict(positions) or None
+
+    @property
+    def groups(self) -> frozenset[RoomName]:
+        """The groups that its consumer is in."""
+        return self._engine.groups.of(self)
+
+    async def join_group(self, group: str) -> None:
+        """Make its consumer a member of a group; see `Groups.join`."""
+        await self._engine.groups.join(self, group)
+
+    def leave_group(self, group: str) -> None:
+        """End its consumer's membership of a group; what was dispatched before is still handled."""
+        self._engine.groups.leave(self, group)
+
+    def dispatch(self, item: Dispatched, *, note: bool) -> bool:
+        """Hand a dispatch to the consumer; see `Turns.dispatch`."""
+        return self._turns is None or self._turns.dispatch(item, note=note)
+
+    def miss(self, missed: Missed) -> None:
+        """Tell the consumer what it will not get of a group."""
+        if self._turns is not None:
+            self._turns.dispatch(missed, note=True)
 
     def leave(self, room: str) -> None:
         """Cease to be a member of a room; what was pushed before still comes."""

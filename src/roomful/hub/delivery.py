@@ -26,15 +26,13 @@ if TYPE_CHECKING:
     from .connection import Connection
     from .flusher import Flusher
     from .memberships import Memberships
+    from .reading import Reader
     from .rooms import Room
     from .statistics import Counters
 
 __all__ = ("Delivery", "Topic", "read_envelope")
 
 logger: logging.Logger = logging.getLogger("roomful.hub")
-
-_PAGE = 256  # events of the history that are read at once, for a whole room
-_RETRY_S = 0.5  # after the history could not be read
 
 
 def read_envelope(name: RoomName, at: Position, payload: bytes) -> Envelope | None:
@@ -65,6 +63,7 @@ class Delivery:
         codec: Encodes what is pushed.
         memberships: The rooms and their members.
         topics: What else the layer delivers, by name.
+        reader: Closes holes.
         flusher: Writes what is pending.
         counters: Where pushes and deliveries are counted.
         find: Returns a connection by its id.
@@ -79,6 +78,7 @@ class Delivery:
         *,
         memberships: Memberships,
         topics: Mapping[RoomName, Topic],
+        reader: Reader,
         flusher: Flusher[Connection],
         counters: Counters,
         find: Callable[[ConnectionId], Connection | None],
@@ -93,7 +93,7 @@ class Delivery:
         self._counters = counters
         self._find = find
         self._paused = paused
-        self._reading: dict[Room[Connection], asyncio.Task[None]] = {}
+        self._reader = reader
 
     # ── Out of this process ──
 
@@ -165,11 +165,6 @@ class Delivery:
         elif (topic := self._topics.get(name)) is not None:
             topic.suspect()
 
-    def stop(self) -> None:
-        """Read nothing more."""
-        for task in self._reading.values():
-            task.cancel()
-
     def _pass_on(self, room: Room[Connection], at: Position, payload: bytes) -> None:
         envelope = read_envelope(room.name, at, payload)
         # Every branch has the event before anything is written: what a write entails may push again, behind this.
@@ -207,23 +202,10 @@ class Delivery:
             connection.let_go(CloseCode.GAP, "events may be missing; reconnect and resume", "gap")
 
     def _read_on(self, room: Room[Connection]) -> None:
-        if room not in self._reading:
-            self._reading[room] = asyncio.Task(self._read(room), loop=asyncio.get_running_loop())
-
-    async def _read(self, room: Room[Connection]) -> None:
-        try:
-            while room.order.is_behind and self._memberships.rooms.get(room.name) is room:
-                try:
-                    page = await self._layer.history(room.name, room.top, _PAGE)
-                except LayerError as error:
-                    logger.warning("room %r: history cannot be read: %s", room.name, error)
-                    await asyncio.sleep(_RETRY_S)
-                    continue
-                gap, events = room.order.read(page)
-                if gap is not None:
-                    self._tell(room, gap)
-                for at, payload in events:
-                    self._pass_on(room, at, payload)
-                await asyncio.sleep(0)
-        finally:
-            del self._reading[room]
+        self._reader.read_on(
+            room.name,
+            room.order,
+            pass_on=partial(self._pass_on, room),
+            tell=partial(self._tell, room),
+            is_needed=lambda: self._memberships.rooms.get(room.name) is room,
+        )

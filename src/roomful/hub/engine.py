@@ -17,29 +17,28 @@ from ..core.close_codes import CloseCode
 from ..core.errors import (
     HubClosed,
     InvalidState,
-    PolicyError,
-    PresenceError,
     UnknownConnection,
     WrongLoop,
 )
-from ..core.names import ConnectionId, RoomName, who_name
+from ..core.names import ConnectionId, RoomName
 from ..core.policies import Policies
 from ..core.ports import Receipt
 from .connection import Connection, State
 from .delivery import Delivery
 from .drain import drain
 from .flusher import Flusher
+from .groups import Groups
 from .liveness import Liveness
 from .memberships import Memberships
 from .parking import Parking
 from .presence import Attendants, check_presence
+from .reading import Reader
 from .statistics import Counters, Statistics
 from .throttle import Throttle
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..core.capabilities import Occupants
     from ..core.events import Event
     from ..core.limits import Limits
     from ..core.ports import Codec, FrameKind, Joined, Layer, Peer, Wire
@@ -93,14 +92,35 @@ class Engine:
         self.parking: Parking | None = Parking() if sys.version_info < (3, 12) else None
         self._flusher: Flusher[Connection] = Flusher(self.limits, self.counters, self.broken)
         topics: dict[RoomName, Topic] = {}
-        self.attendants: Attendants = Attendants(self.layer, self.memberships.rooms, topics, self._flusher)
+        producer = secrets.token_hex(8)
+        self._reader = Reader(self.layer)
+        self.attendants: Attendants = Attendants(
+            self.layer,
+            self._codec,
+            self.limits,
+            memberships=self.memberships,
+            topics=topics,
+            flusher=self._flusher,
+        )
         self.memberships.attendants = self.attendants
+        self.groups: Groups = Groups(
+            producer,
+            self.layer,
+            self._codec,
+            self.limits,
+            topics=topics,
+            reader=self._reader,
+            counters=self.counters,
+            throttle=self._throttle,
+            start=self.start,
+        )
         self._delivery = Delivery(
-            secrets.token_hex(8),
+            producer,
             self.layer,
             self._codec,
             memberships=self.memberships,
             topics=topics,
+            reader=self._reader,
             flusher=self._flusher,
             counters=self.counters,
             find=self._connections.get,
@@ -217,7 +237,7 @@ class Engine:
                 self._is_closed = True
                 self._liveness.stop()
                 self._flusher.stop()
-                self._delivery.stop()
+                self._reader.stop()
                 await self.attendants.stop()
                 self.memberships.stop()
                 if self._is_started:
@@ -374,54 +394,9 @@ class Engine:
         await self.start()
         name = self.memberships.name_of(room)
         self.memberships.check(connection, name)
-        packed = None
-        if who is not None or info is not None:
-            self._check_presence_of(name)
-            who, packed = self._said(who, info)
+        who, packed = self.attendants.said(name, who, info)
         connection.ensure_open()
         return await self.memberships.join(connection, name, since, who=who, info=packed)
-
-    def _check_presence_of(self, room: RoomName) -> None:
-        if not self.memberships.policy_of(room).presence:
-            raise PolicyError(f"room {room!r} has no presence; give it RoomPolicy(presence=True)")
-
-    def _said(self, who: str | None, info: object) -> tuple[str | None, bytes | None]:
-        packed = None if info is None else self._codec.pack_value(info)
-        limit = self.limits.max_presence_info_bytes
-        if packed is not None and len(packed) > limit:
-            raise PresenceError(
-                f"info is {len(packed)} bytes of JSON; the limit is {limit} (Limits.max_presence_info_bytes)"
-            )
-        return None if who is None else who_name(who), packed
-
-    async def presence(self, room: str) -> Occupants:
-        """Return who is present in a room, over all processes.
-
-        Raises:
-            RoomNameError: The name is too long or not printable.
-            PolicyError: The room has no presence.
-            LayerError: The layer cannot say.
-        """
-        await self.start()
-        name = self.memberships.name_of(room)
-        self._check_presence_of(name)
-        return await self.attendants.ask_layer(name)
-
-    async def send_presence(self, connection: Connection, room: str) -> None:
-        """Send a connection who is present in a room, in its place among the changes that the connection gets.
-
-        Raises:
-            RoomNameError, PolicyError, LayerError: As `presence`.
-            ConnectionClosed: The connection has ended or is ending.
-        """
-        name = self.memberships.name_of(room)
-        self._check_presence_of(name)
-        occupants = self.attendants.occupants(name) if name in connection.memberships else None
-        if occupants is None:
-            occupants = await self.presence(room)
-        connection.ensure_open()
-        if (frame := connection.kind.occupants(name, occupants)) is not None:
-            connection.send_frame(frame)
 
     # ── What a connection tells ──
 
@@ -491,6 +466,7 @@ class Engine:
         self._connections.pop(connection.id, None)
         self._paused.discard(connection)
         self._liveness.forget(connection)
+        self.groups.leave_all(connection)
         self._ending.add(connection)
 
     def ended(self, connection: Connection) -> None:
@@ -508,6 +484,12 @@ class Engine:
             ending=len(self._ending),
             rooms=len(self.memberships.rooms),
             memberships=self.memberships.count(),
+            groups=len(self.groups),
+            group_memberships=self.groups.count(),
+            dispatches=counters.dispatches,
+            dispatched=counters.dispatched,
+            inbox_full=counters.inbox_full,
+            undispatched=counters.undispatched,
             present=len(self.attendants),
             paused=len(self._paused),
             outbox_bytes=sum(connection.outbox_size for connection in self._paused),

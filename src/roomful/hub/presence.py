@@ -12,22 +12,23 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from ..core.capabilities import Change, Occupants, Presence
-from ..core.errors import LayerError, PolicyError
-from ..core.names import presence_topic
+from ..core.errors import LayerError, PolicyError, PresenceError
+from ..core.names import presence_topic, who_name
 from .attendance import Attendance, News
 from .outbox import Entry
 from .roster import Roster
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
+    from ..core.limits import Limits
     from ..core.names import RoomName
-    from ..core.ports import Frame, FrameKind, Layer
+    from ..core.ports import Codec, Frame, FrameKind, Layer
     from ..core.positions import Position
     from .connection import Connection
     from .delivery import Topic
     from .flusher import Flusher
-    from .rooms import Room
+    from .memberships import Memberships
 
 __all__ = ("Attendants", "check_presence")
 
@@ -70,7 +71,9 @@ class Attendants:
 
     Args:
         layer: Knows who is present over all processes, if any room has presence.
-        rooms: The rooms with members here.
+        codec: Encodes what somebody says of itself.
+        limits: How long that may be.
+        memberships: The rooms and their members.
         topics: Where the layer's deliveries of other names than rooms are looked up.
         flusher: Writes what is pending.
     """
@@ -78,12 +81,17 @@ class Attendants:
     def __init__(
         self,
         layer: Layer,
-        rooms: Mapping[RoomName, Room[Connection]],
+        codec: Codec,
+        limits: Limits,
+        *,
+        memberships: Memberships,
         topics: dict[RoomName, Topic],
         flusher: Flusher[Connection],
     ) -> None:
         self._layer = layer
-        self._rooms = rooms
+        self._codec = codec
+        self._max_info_bytes = limits.max_presence_info_bytes
+        self._memberships = memberships
         self._topics = topics
         self._flusher = flusher
         self._attendance = Attendance()
@@ -131,20 +139,58 @@ class Attendants:
             if board.asking is not None:
                 board.asking.cancel()
 
-    def occupants(self, room: RoomName) -> Occupants | None:
-        """Return who is present, as the members here have been told; None where nothing is followed."""
-        board = self._boards.get(room)
-        return None if board is None else board.roster.occupants
-
-    async def ask_layer(self, room: RoomName) -> Occupants:
-        """Return who is present, with all that this process has to say of the room.
+    async def present(self, room: str) -> Occupants:
+        """Return who is present, over all processes, with all that this one has to say of it.
 
         Raises:
+            RoomNameError: The name is too long or not printable.
+            PolicyError: The room has no presence.
             LayerError: The layer cannot say.
         """
-        while not self._attendance.is_told(room) and await asyncio.shield(self._attempted()):
+        name = self._checked(self._memberships.name_of(room))
+        while not self._attendance.is_told(name) and await asyncio.shield(self._attempted()):
             pass
-        return await self._presence.occupants(room)
+        return await self._presence.occupants(name)
+
+    async def send(self, connection: Connection, room: str) -> None:
+        """Send a connection who is present in a room, in its place among the changes that the connection gets.
+
+        Raises:
+            RoomNameError, PolicyError, LayerError: As `present`.
+            ConnectionClosed: The connection has ended or is ending.
+        """
+        name = self._checked(self._memberships.name_of(room))
+        if name in connection.memberships:
+            occupants = self._boards[name].roster.occupants
+        else:
+            occupants = await self.present(room)
+        connection.ensure_open()
+        if (frame := connection.kind.occupants(name, occupants)) is not None:
+            connection.send_frame(frame)
+
+    def said(self, room: RoomName, who: str | None, info: object) -> tuple[str | None, bytes | None]:
+        """Return what a member says of itself, checked and encoded; None stands for what it does not say.
+
+        Raises:
+            PolicyError: It says something, and the room has no presence.
+            PresenceError: It cannot be shown.
+            NotEncodable: The info cannot be written as JSON.
+        """
+        if who is None and info is None:
+            return None, None
+        self._checked(room)
+        packed = None if info is None else self._codec.pack_value(info)
+        if packed is not None and len(packed) > self._max_info_bytes:
+            raise PresenceError(
+                f"info is {len(packed)} bytes of JSON; the limit is {self._max_info_bytes} "
+                "(Limits.max_presence_info_bytes)"
+            )
+        return None if who is None else who_name(who), packed
+
+    def _checked(self, room: RoomName) -> RoomName:
+        if not self._memberships.policy_of(room).presence:
+            raise PolicyError(f"room {room!r} has no presence; give it RoomPolicy(presence=True)")
+        return room
 
     # ── Connections ──
 
@@ -171,7 +217,7 @@ class Attendants:
             return
         if not names:
             del self._names[connection]
-        grace_s = self._rooms[room].policy.presence_grace_s
+        grace_s = self._memberships.policy_of(room).presence_grace_s
         self._attendance.leave(room, who, asyncio.get_running_loop().time() + grace_s)
         self._look_later()
 
@@ -235,7 +281,7 @@ class Attendants:
 
     def tell(self, room: RoomName, frame_of: Callable[[FrameKind], Frame | None]) -> None:
         """Add a frame to the batch of every branch; members that cannot be told are left out."""
-        members = self._rooms.get(room)
+        members = self._memberships.rooms.get(room)
         if members is None or not members.members:
             return
         for branch in members.branches.values():

@@ -23,17 +23,23 @@ class Statistics:
         ending: Connections that have ended and whose handler or `disconnect` still runs.
         rooms: Rooms with a member or a join under way.
         memberships: Members over all rooms.
+        groups: Groups with a consumer of this process, or one that is about to be.
+        group_memberships: Consumers over all groups.
         present: Names that are present through this process, over all rooms with presence.
         paused: Members whose transport is full.
         outbox_bytes: Bytes that wait for them; a frame shared by several counts for each.
         pushes: Pushes that this hub has published.
         deliveries: Events written or queued, one for each member that got one.
         flushes: Batches written.
+        dispatches: Dispatches that this hub has published.
+        dispatched: Dispatches that inboxes of consumers have taken.
+        inbox_full: Dispatches that an inbox did not take because it was full; its consumer or the dispatcher was told.
+        undispatched: Dispatches that waited in an inbox when their connection ended.
         let_go: Members let go, by reason: `slow`, `stale`, `stuck`, `broken`, `gap`.
         slow: How often a room's policy was applied to a slow member, by room and policy: members let go, events
             skipped. Of the rooms the last thousand to which it happened; what happened in others stands under the empty
             name.
-        gaps: Notices that went to all members of a room, because the layer had lost events.
+        gaps: Notices that went to all members of a room or a group, because the layer had lost events.
         stuck_handlers: Handlers that were cancelled and have not ended in time.
         unhandled: Messages that were received and dropped because their connection had ended and its handler did not
             finish in time.
@@ -54,6 +60,12 @@ class Statistics:
     gaps: int
     stuck_handlers: int
     unhandled: int
+    groups: int = 0
+    group_memberships: int = 0
+    dispatches: int = 0
+    dispatched: int = 0
+    inbox_full: int = 0
+    undispatched: int = 0
     present: int = 0
     handler_threads: int = 0
 
@@ -68,6 +80,10 @@ class Counters:
     stuck_handlers: int = 0
     unhandled: int = 0
     gaps: int = 0
+    dispatches: int = 0
+    dispatched: int = 0
+    inbox_full: int = 0
+    undispatched: int = 0
     let_go: dict[str, int] = field(default_factory=dict)
     slow: OrderedDict[str, dict[str, int]] = field(default_factory=OrderedDict)
 

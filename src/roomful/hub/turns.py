@@ -12,6 +12,8 @@ import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING
 
+from ..core.dispatched import Missed
+from .dispatch_inbox import DispatchInbox
 from .inbox import Inbox
 from .parking import Parking
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from ..core.limits import Limits
     from ..core.names import ConnectionId
     from ..core.ports import Handler
+    from .dispatch_inbox import Item
     from .statistics import Counters
 
 __all__ = ("Turns",)
@@ -53,6 +56,7 @@ class Turns:
         "_code",
         "_context",
         "_counters",
+        "_dispatches",
         "_ended",
         "_handler",
         "_held_back",
@@ -91,6 +95,7 @@ class Turns:
         self._worker: asyncio.Task[None] | None = None
         self._was_busy = False
         self.inbox: Inbox | None = None
+        self._dispatches: DispatchInbox | None = None
         self._busy = True
         self._held_back = False
         self._code: int | None = None
@@ -135,17 +140,60 @@ class Turns:
                     self._limit_grace()
             return True
         if self.inbox is None:
-            self.inbox = Inbox(
-                max_messages=self._limits.max_inbox_messages, max_bytes=self._limits.max_inbox_bytes
-            )
+            self._new_inbox()
+        assert self.inbox is not None  # it is there now
         self.inbox.put(message)
         # What was on its way when the reading stopped still comes, so this must not forget that it has stopped.
         self._held_back = self._held_back or self.inbox.is_full
         return not self._held_back
 
+    def dispatch(self, item: Item, *, note: bool) -> bool:
+        """Queue what was dispatched, behind all that waits. Returns False when it is not taken, which `note` has told.
+
+        It never runs a handler before it returns: a dispatcher that is a handler itself would run its like inside it.
+        """
+        if self._handler is None or self._code is not None:
+            return True  # nobody is left to be told
+        if self._dispatches is None:
+            self._dispatches = DispatchInbox(
+                max_messages=self._limits.max_dispatch_messages, max_bytes=self._limits.max_dispatch_bytes
+            )
+        turns = len(self._dispatches)
+        if isinstance(item, Missed):
+            self._dispatches.miss(item)
+            is_taken = True
+        else:
+            is_taken = self._dispatches.offer(item)
+            if not is_taken and note:
+                self._dispatches.note(item)
+        for _ in range(len(self._dispatches) - turns):
+            self._inbox_for_turns().put_turn()
+        return is_taken
+
+    def _inbox_for_turns(self) -> Inbox:
+        inbox = self._new_inbox() if self.inbox is None else self.inbox
+        if not self._busy:
+            self._busy = True
+            self._loop.call_soon(self._go_on)
+        return inbox
+
+    def _new_inbox(self) -> Inbox:
+        limits = self._limits
+        self.inbox = Inbox(max_messages=limits.max_inbox_messages, max_bytes=limits.max_inbox_bytes)
+        return self.inbox
+
+    def _go_on(self) -> None:
+        if self._code is None and (parked := self._parked) is not None:
+            self._parked = None
+            self._task = self._worker
+            parked.set_result(_pass())
+        else:
+            self._resume()
+
     def end(self, code: int, *, clean_up: bool) -> None:
         """Finish: the connection has ended with `code`. Called once; `clean_up` says whether `closed` is to run."""
         self._code = code
+        self._drop_dispatches()
         if not clean_up:
             self._handler = None
         if not self._busy:
@@ -160,10 +208,19 @@ class Turns:
         if self._code is not None:
             self._close()
 
-    def _start(self, message: str | bytes) -> Awaitable[None] | None:
+    def _drop_dispatches(self) -> None:
+        # The end overtakes them: whoever dispatches to a consumer that has gone has nobody to tell.
+        if self._dispatches is not None:
+            self._counters.undispatched += self._dispatches.dispatches
+            self._dispatches = None
+
+    def _start(self, message: str | bytes | None) -> Awaitable[None] | None:
         assert self._handler is not None  # released when nothing waits any more
         try:
-            return self._handler.handle(message)
+            if message is not None:
+                return self._handler.handle(message)
+            item = None if self._dispatches is None else self._dispatches.take()
+            return None if item is None else self._handler.dispatched(item)
         except Exception:
             logger.exception(_DEFECT, self._name)
             return None
@@ -263,7 +320,7 @@ class Turns:
             self._timer.cancel()
             self._timer = None
         if self._code is None and not self.inbox:
-            self.inbox = None
+            self.inbox = self._dispatches = None
             self._busy = False
         else:
             # Called from within the connection's context, which the next task must enter anew.
@@ -278,15 +335,15 @@ class Turns:
 
     def _cancel(self) -> None:
         self._timer = None
-        if self.inbox:
-            self._counters.unhandled += len(self.inbox)
+        if self.inbox and self.inbox.messages:
+            self._counters.unhandled += self.inbox.messages
             logger.warning(
                 "connection %s: %d messages dropped; the handler did not finish within %s s of the end",
                 self._name,
-                len(self.inbox),
+                self.inbox.messages,
                 self._limits.handler_grace_s,
             )
-            self.inbox = None
+        self.inbox = None
         assert self._task is not None  # whose end would have stopped this timer
         self._timer = self._loop.call_later(self._limits.cancel_timeout_s, self._give_up)
         self._task.cancel()
@@ -312,7 +369,7 @@ class Turns:
         ended, self._ended = self._ended, _nothing
         code = self._code
         if self.inbox:
-            self._counters.unhandled += len(self.inbox)
+            self._counters.unhandled += self.inbox.messages
             self.inbox = None
         if handler is None or code is None:
             ended()
@@ -341,6 +398,10 @@ class Turns:
         finally:
             self._task = None
             ended()
+
+
+async def _pass() -> None:
+    """Stand in for a handler, where a task that waits for one is to look at the inbox."""
 
 
 def _nothing() -> None:

@@ -6,6 +6,7 @@ import asyncio
 import concurrent.futures
 import threading
 from dataclasses import dataclass
+from typing import Literal
 
 from ..core.close_codes import CloseCode
 from ..core.errors import UnknownConnection
@@ -34,6 +35,7 @@ class FakePusher:
         pushed: Every push that took effect, in order.
         sent: Every direct send: the connection's id, and the message.
         disconnected: Every connection that was closed: its id, the code and the reason.
+        dispatched: Every dispatch that took effect, in order; `room` is the group.
         present: Who is present in which room, and what each says of itself; empty unless a test fills it.
         unknown: Ids that no connection has; sending to one raises `UnknownConnection`.
     """
@@ -42,6 +44,7 @@ class FakePusher:
         self.pushed: list[Pushed] = []
         self.sent: list[tuple[ConnectionId, Event | str | bytes]] = []
         self.disconnected: list[tuple[ConnectionId, int, str]] = []
+        self.dispatched: list[Pushed] = []
         self.present: dict[str, dict[str, object]] = {}
         self.unknown: set[ConnectionId] = set()
         self._lock = threading.Lock()
@@ -100,6 +103,26 @@ class FakePusher:
             receipt.set_exception(error)
         return receipt
 
+    async def dispatch(
+        self,
+        group: str,
+        event: Event,
+        *,
+        exclude: ConnectionId | Addressed | None = None,
+        key: str | None = None,
+        on_full: Literal["tell", "refuse"] = "tell",
+    ) -> Receipt:
+        """Record a dispatch; each group numbers its own.
+
+        Raises:
+            RoomNameError: The hub would refuse the name.
+        """
+        del on_full
+        name = room_name(group, what="group name")
+        self._fail()
+        self.dispatched.append(Pushed(name, event, _id_of(exclude), key))
+        return Receipt(Position("fake", sum(one.room == name for one in self.dispatched)))
+
     async def presence(self, room: str) -> Present:
         """Return who is present, by `present`.
 
@@ -143,8 +166,7 @@ class FakePusher:
         with self._lock:
             if key is not None and (earlier := self._keys.get((name, key))) is not None:
                 return Receipt(earlier.position, duplicate=True)
-            excluded = exclude if exclude is None or isinstance(exclude, str) else exclude.id
-            self.pushed.append(Pushed(name, message, excluded, key))
+            self.pushed.append(Pushed(name, message, _id_of(exclude), key))
             receipt = Receipt(Position("fake", len(self.pushed_to(name))))
             if key is not None:
                 self._keys[name, key] = receipt
@@ -155,3 +177,7 @@ class FakePusher:
             raise self._failures.pop(0)
         if connection_id in self.unknown:
             raise UnknownConnection(str(connection_id))
+
+
+def _id_of(exclude: ConnectionId | Addressed | None) -> ConnectionId | None:
+    return exclude if exclude is None or isinstance(exclude, str) else exclude.id

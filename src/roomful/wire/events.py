@@ -82,6 +82,21 @@ class EventsCodec:
         """Encode what is pushed; see `bodies.pack`."""
         return pack(message)
 
+    def unpack(self, form: Form, body: bytes | memoryview) -> Inbound:
+        """Read an event that `pack` encoded.
+
+        Raises:
+            InvalidMessage: It is none.
+        """
+        match form:
+            case Form.JSON:
+                return self.read(b"".join((b"{", body, b"}")).decode())
+            case Form.BINARY:
+                header, data = split_binary(body)
+                return self.read(join_binary(b"{" + header + b"}", data))
+            case Form.TEXT | Form.BYTES:
+                raise InvalidMessage("invalid_message", "it is no event")
+
     def pack_value(self, value: object) -> bytes:
         """Encode a value as JSON."""
         return json.encode(value)
