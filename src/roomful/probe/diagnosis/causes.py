@@ -272,7 +272,6 @@ CAUSES: Final = (
         "or longer, and TCP had to ask again for {storm.retried:n} of them; one after the other all opened at once.",
         "A longer backlog (uvicorn --backlog; net.core.somaxconn bounds it), and handshakes that take less time.",
         "the length of the backlog",
-        refuted_by=(at_least("network.resent", 0.02),),
         beside=(at_least("storm.overflows", 1), at_most("storm.backlog", 64)),
         effect=Effect("storm_in_time", "how many of many open at once", "grows", low=1.2),
     ),

@@ -82,7 +82,8 @@ async def _largest_size(subject: Subject) -> float | None:
     options = subject.options
     search = CliffSearch(min(1024, subject.reach), ceiling=subject.reach, hints=SIZE_HINTS)
     fleet = _fleet(subject)
-    runner = _runner(subject, fleet)
+    # Two messages: what has not come after a second will not come.
+    runner = _runner(subject, fleet, drain_s=1.0)
     try:
         while (size := search.next) is not None and not _close_enough(search):
             trial = await runner.run(TrialSpec("size", options.payload, size, 20.0, 1, 2), search.trials)
@@ -192,10 +193,12 @@ def _fleet(subject: Subject) -> Fleet:
     return Fleet(options.target, load_adapter(options.adapter), max_bytes=max(64 << 20, 4 * subject.reach))
 
 
-def _runner(subject: Subject, fleet: Fleet) -> TrialRunner:
+def _runner(subject: Subject, fleet: Fleet, *, drain_s: float = 10.0) -> TrialRunner:
     # Here only arriving counts, not when.
     goals = replace(subject.options.goals, deadline_s=60.0, p99_s=None, growth=math.inf)
-    return TrialRunner(fleet, subject.mode, fleet.adapter, goals, time.monotonic, drain_s=10.0, canary_s=1.0)
+    return TrialRunner(
+        fleet, subject.mode, fleet.adapter, goals, time.monotonic, drain_s=drain_s, canary_s=1.0
+    )
 
 
 def _template(subject: Subject, connection: Connection) -> Template:
