@@ -64,7 +64,8 @@ def decide(prediction: Prediction, rounds: Sequence[Round]) -> tuple[Status, str
             f"{LEAST_ROUNDS} of each are needed"
         )
     low, high = prediction.low, inf if prediction.high is None else prediction.high
-    shown = f"B was {ratio:.3g} times A (predicted {low:.3g} to {high:.3g})"
+    wanted = f"at least {low:.3g}" if high == inf else f"{low:.3g} to {high:.3g}"
+    shown = f"B was {ratio:.3g} times A (predicted {wanted})"
     way = _way(low, high)
     if abs(_log(still)) > abs(way) * _MOVED:
         return (

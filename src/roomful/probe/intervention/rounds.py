@@ -132,6 +132,9 @@ async def _try(
             setting = setting_of(plan.command, values)
             at_s = round(clock(), 3)
             value, error = await _measured(setting, cause.effect, result, plan)
+            if value is None:
+                # A machine that was busy for a moment does not end it.
+                value, error = await _measured(setting, cause.effect, result, plan)
             made = Round(arm, setting.text, value, at_s, error)
             rounds.append(made)
             say(f"  {arm.value:<8} {made.setting}: {made.error or f'{made.value:.6g} {unit}'}")
