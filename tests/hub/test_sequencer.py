@@ -179,6 +179,19 @@ def test_what_was_suspected_while_the_history_was_read_is_read_again() -> None:
     assert not sequencer.is_behind
 
 
+def test_what_is_missing_behind_what_is_held_is_told_too() -> None:
+    """Nothing that the page knows of is left out because something was held before it."""
+    sequencer = Sequencer()
+    sequencer.top = Position("a", 0)
+    sequencer.suspect()
+    assert not sequencer.deliver(Position("a", 2), b"2")
+    page = Page((), complete=False, top=Position("a", 3))
+    assert sequencer.read(page) == (Gap("evicted", "a", ((1, 1),)), [(Position("a", 2), b"2")])
+    assert sequencer.is_behind
+    assert sequencer.read(page) == (Gap("evicted", "a", ((3, 3),)), [])
+    assert not sequencer.is_behind
+
+
 def test_the_gap_between_two_positions() -> None:
     """Ranges are known within one epoch alone."""
     at = Position

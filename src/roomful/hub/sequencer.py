@@ -103,7 +103,7 @@ class Sequencer:
             gap = self._go_on_after(Position(head.epoch, head.offset - 1))
             self._release(self._held, passed)
         self._head = self._held[0][0] if self._held else None
-        if not self._held and not again:
+        if not self._held and not again and self.top.offset >= page.top.offset:
             self._held = None
         return gap, passed
 
