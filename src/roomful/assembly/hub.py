@@ -17,10 +17,11 @@ from typing import Literal, Self
 from ..auth.admission import Admission
 from ..auth.gate import Gate
 from ..auth.origins import Origins
-from ..consumers import Threads
+from ..consumers import Answers, Threads
 from ..core.access import Authenticator, Permissions, Principal, Stateful
 from ..core.capabilities import KeyedState
 from ..core.close_codes import CloseCode, check_close
+from ..core.deed import default_key
 from ..core.errors import InvalidState, LayerError, NotShared
 from ..core.events import Event
 from ..core.limits import Limits
@@ -90,6 +91,10 @@ class Hub:
             origins=origins if isinstance(origins, Origins) else Origins(origins),
             permissions=permissions,
             rules=admission,
+        )
+        # A layer that keeps no values remembers no answers; whoever resends to such a hub is not told that it may.
+        self.answers: Answers | None = (
+            Answers(self.engine.layer, self.limits) if isinstance(self.engine.layer, KeyedState) else None
         )
         self._shared = shared
         self._keeps_state = False
@@ -205,7 +210,9 @@ class Hub:
             room: The room's name; a room without members is no error.
             message: An event; or a text or bytes, which every member gets as they are.
             exclude: A connection that gets the position alone, usually the one whose message caused the push.
-            key: An idempotency key: a second push with the same key takes no effect while the layer remembers it.
+            key: An idempotency key: a second push with the same key takes no effect while the layer remembers it. In
+                the handler of a message that its client may send again, the default is derived from the client's name,
+                the message's `id`, and how many pushes and dispatches the handler has made before.
             conflate: In rooms with the policy `conflate`, what this event replaces in the outbox of a slow member: the
                 older event with the same text here.
             wait: Whether to wait first until the outbox of every member in this process is at most half full. The
@@ -225,6 +232,7 @@ class Hub:
         Cancellation: a push that is cancelled while it is awaited may have taken effect.
         """
         excluded = _id_of(exclude)
+        key = default_key() if key is None else key
         if wait:
             return await self.engine.push_and_wait(
                 room, message, exclude=excluded, key=key, conflate=conflate, timeout_s=timeout_s
@@ -245,6 +253,7 @@ class Hub:
         Raises:
             InvalidState: The hub has not been started.
         """
+        key = default_key() if key is None else key
         return self.engine.push_nowait(room, message, exclude=_id_of(exclude), key=key, conflate=conflate)
 
     def push_threadsafe(
@@ -269,6 +278,7 @@ class Hub:
             raise InvalidState(
                 "hub is not started; enter it with `async with hub` in the thread of its event loop"
             )
+        key = default_key() if key is None else key
         push = self.engine.push(room, message, exclude=_id_of(exclude), key=key, conflate=conflate)
         return asyncio.run_coroutine_threadsafe(push, loop)
 
@@ -308,6 +318,7 @@ class Hub:
 
         Cancellation: a dispatch that is cancelled while it is awaited may have taken effect.
         """
+        key = default_key() if key is None else key
         return await self.engine.groups.dispatch(
             group, event, exclude=_id_of(exclude), key=key, on_full=on_full
         )
@@ -398,7 +409,13 @@ class Hub:
 
     def statistics(self) -> Statistics:
         """Return what the hub has done and holds."""
-        return dataclasses.replace(self.engine.statistics(), handler_threads=self.threads.running)
+        answers = self.answers
+        return dataclasses.replace(
+            self.engine.statistics(),
+            handler_threads=self.threads.running,
+            repeated=0 if answers is None else answers.repeated,
+            in_doubt=0 if answers is None else answers.in_doubt,
+        )
 
 
 def _id_of(exclude: ConnectionId | Addressed | None) -> ConnectionId | None:

@@ -3,6 +3,7 @@
 They know the ports `Link` (their connection) and `Pusher` (the hub), and neither a socket nor a framework.
 """
 
+from .answers import Answers
 from .consumer import ConsumerBase, Scope
 from .definition import Definition, HandlerSpec, definition_of, on, on_dispatch
 from .plan import Bind, Binding, BoundCall, Plan, bind_plainly
@@ -10,6 +11,7 @@ from .session import Session
 from .threads import Threads
 
 __all__ = (
+    "Answers",
     "Bind",
     "Binding",
     "BoundCall",

@@ -6,26 +6,30 @@ It implements the port `Handler`; one message at a time is the connection's doin
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Final
 
+from ..core.deed import CURRENT, Deed
 from ..core.dispatched import Dispatched, Missed
 from ..core.errors import (
     ConnectionClosed,
     Forbidden,
     InvalidMessage,
+    LayerError,
     ReplyError,
     RoomFull,
     RoomNameError,
     TooManyRooms,
 )
 from ..core.ports import Inbound, MessageId
+from .answers import ClientAnswers, pack_error
 
 if TYPE_CHECKING:
     from ..core.ports import Link
     from .consumer import ConsumerBase, Scope
-    from .plan import Plan
+    from .plan import EventPlan, Plan
 
 __all__ = ("Session",)
 
@@ -44,13 +48,18 @@ class Session:
         scope: The handshake's scope, kept only where `Plan.keeps_scope`.
     """
 
-    __slots__ = ("_consumer", "_link", "_plan", "_scope")
+    __slots__ = ("_answers", "_consumer", "_link", "_plan", "_scope")
 
     def __init__(self, consumer: ConsumerBase, link: Link, plan: Plan, scope: Scope | None) -> None:
         self._consumer = consumer
         self._link = link
         self._plan = plan
         self._scope = scope if plan.keeps_scope else None
+        self._answers: ClientAnswers | None = None
+
+    def remember(self, answers: ClientAnswers) -> None:
+        """Answer a message that the client sends again as the first time; called by the endpoint before any message."""
+        self._answers = answers
 
     async def handle(self, message: str | bytes) -> None:
         """Handle one message; see `Handler.handle`."""
@@ -68,6 +77,9 @@ class Session:
                 return
             reply_to = inbound.id
             event = plan.events[inbound.type]
+            if reply_to is not None and self._answers is not None:
+                await self._handle_once(self._answers, reply_to, event, inbound)
+                return
             if event.method is not None and event.decode is not None:
                 result = await event.method(self._consumer, event.decode(inbound))
             else:
@@ -85,6 +97,46 @@ class Session:
             await self._answer_with(error, reply_to)
         except Exception as error:  # noqa: BLE001 -- logged where it is no answer
             await self._answer_with(error, reply_to)
+
+    async def _handle_once(
+        self, answers: ClientAnswers, id: MessageId, event: EventPlan, inbound: Inbound
+    ) -> None:
+        # What cannot be decoded takes no effect, so it is not remembered either.
+        args = () if event.decode is None else (event.decode(inbound),)
+        try:
+            answer = await answers.claim(id)
+        except LayerError as error:
+            logger.warning("connection %s: a message cannot be claimed: %s", self._link.id, error)
+            raise ReplyError("unavailable", "the message was not handled; try again") from None
+        if answer is None:
+            deed = Deed(answers.name_of(id))
+            token = CURRENT.set(deed)
+            try:
+                answer = await self._first_answer(event, args)
+            except BaseException:
+                answers.abandon(id)
+                raise
+            finally:
+                deed.end()
+                CURRENT.reset(token)
+            await answers.keep(id, answer)
+        await self._room_to_write()
+        said = json.loads(answer)
+        if "error" in said:
+            self._link.error(*said["error"], reply_to=id)
+        else:
+            self._link.reply(id, said["data"])
+
+    async def _first_answer(self, event: EventPlan, args: tuple[object, ...]) -> bytes:
+        try:
+            return self._plan.codec.pack_value({"data": await event.call(self._consumer, args, self._scope)})
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            return pack_error(*self._error_of(error))
+        except Exception as error:  # noqa: BLE001 -- logged where it is no answer
+            return pack_error(*self._error_of(error))
 
     def dispatched(self, item: Dispatched | Missed) -> Awaitable[None] | None:
         """Handle a dispatch, or tell `on_gap`; see `Handler.dispatched`."""
@@ -165,11 +217,18 @@ class Session:
             await crowded
 
     async def _answer_with(self, error: BaseException, reply_to: MessageId | None) -> None:
+        if isinstance(error, InvalidMessage) and reply_to is None:
+            reply_to = error.id
+        code, text = self._error_of(error)
+        await self._room_to_write()
+        self._link.error(code, text, reply_to=reply_to)
+
+    def _error_of(self, error: BaseException) -> tuple[str, str]:
+        """Return code and text of what a client is told of an error."""
         code, text = "internal", _FAILED
         match error:
             case InvalidMessage():
                 code, text = error.code, error.message
-                reply_to = error.id if reply_to is None else reply_to
             case RoomNameError():
                 code, text = "invalid_room", str(error)  # the name came with the message
             case RoomFull():
@@ -187,8 +246,7 @@ class Session:
                 )
             case _:
                 logger.error("connection %s: handler failed", self._link.id, exc_info=error)
-        await self._room_to_write()
-        self._link.error(code, text, reply_to=reply_to)
+        return code, text
 
     def _not_listening(self, message: str | bytes) -> InvalidMessage:
         try:

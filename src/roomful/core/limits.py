@@ -40,6 +40,18 @@ class Limits:
     max_dispatch_bytes: int = 256 * 1024
     """Bytes that may wait likewise. One dispatch always may, however large it is."""
 
+    answer_ttl_s: float = 300.0
+    """Time for which the answer to a message with an `id` is kept for a client that named itself."""
+
+    max_answers_per_client: int = 1000
+    """Answers that are kept for one client in one process; more than three a second for as long as they are kept."""
+
+    max_answer_bytes: int = 16 * 1024
+    """Longest answer that is kept, in bytes of JSON."""
+
+    in_doubt_after_s: float = 5.0
+    """Time for which a message that is sent again waits for its first copy, where another process handles that."""
+
     max_outbox_messages: int = 512
     """Frames that may wait for one member behind a full transport before it is let go."""
 

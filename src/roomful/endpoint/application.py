@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import inspect
+import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
@@ -37,7 +38,7 @@ from ..wire import Kind
 from .asgi_wire import AsgiWire, Receive, Send
 from .framing import ASGI_FRAMING
 from .guard import Guard
-from .resume import read_resume
+from .resume import read_client, read_resume
 
 __all__ = ("Connect", "ConsumerApp", "Offer", "Receive", "Send")
 
@@ -130,7 +131,7 @@ class ConsumerApp:
         assert task is not None  # an ASGI application runs in a task
         connection.attach(session, task)
         if wire is None:
-            await self._run_connect(connection, consumer, connect)
+            await self._run_connect(connection, session, consumer, connect)
             if not self._detach:
                 try:
                     await connection.ended()
@@ -139,7 +140,7 @@ class ConsumerApp:
             return
         wire.start()
         try:
-            await self._run_connect(connection, consumer, connect)
+            await self._run_connect(connection, session, consumer, connect)
             await wire.ended()
         finally:
             wire.abort()  # without effect when the socket has ended
@@ -169,14 +170,20 @@ class ConsumerApp:
         connection = self.hub.engine.open(Kind(self._codec, ASGI_FRAMING), make_wire)
         return connection, wire
 
-    async def _run_connect(self, connection: Connection, consumer: ConsumerBase, connect: Connect) -> None:
+    async def _run_connect(
+        self, connection: Connection, session: Session, consumer: ConsumerBase, connect: Connect
+    ) -> None:
         timer = self.hub.engine.call_later(
             self.hub.limits.handshake_timeout_s,
             partial(connection.expire, *refusal_response(503, "handshake timed out")),
         )
         try:
-            connection.resume(read_resume(consumer.scope.get("query_string", b"")))
+            query = consumer.scope.get("query_string", b"")
+            connection.resume(read_resume(query))
+            client = read_client(query)
             await connect(consumer, connection)
+            if client is not None:
+                await self._remember(client, connection, session, consumer)
         except asyncio.CancelledError:
             task = asyncio.current_task()
             # The hub cancels `connect` when the client has gone; any other cancellation is the server's.
@@ -205,6 +212,25 @@ class ConsumerApp:
         finally:
             timer.cancel()
             consumer.forget_scope()
+
+    async def _remember(
+        self, client: str, connection: Connection, session: Session, consumer: ConsumerBase
+    ) -> None:
+        """Remember the answers to a client's messages, and tell it so; where nobody can, it is told nothing."""
+        answers = self.hub.answers
+        if answers is None or self.plan.consumer.owns_wire:
+            return
+        try:
+            memory = await answers.memory()
+        except LayerError as error:
+            logger.warning("connection %s: answers cannot be remembered: %s", connection.id, error)
+            return
+        place = f"{type(consumer).__module__}.{type(consumer).__qualname__}"
+        session.remember(answers.of(client, principal=consumer.principal.id, place=place))
+        if not connection.is_closing:
+            told = {"type": "roomful.memory", "id": memory, "seconds": answers.ttl_s}
+            # Not an `Event`, whose type may not begin like this.
+            connection.send(json.dumps(told, separators=(",", ":")))
 
     def _refuse(self, connection: Connection, refusal: Refuse) -> None:
         if self.hub.gate.rules.tell_browsers and connection.is_opening:

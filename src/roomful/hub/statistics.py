@@ -43,6 +43,8 @@ class Statistics:
         stuck_handlers: Handlers that were cancelled and have not ended in time.
         unhandled: Messages that were received and dropped because their connection had ended and its handler did not
             finish in time.
+        repeated: Answers that were given again to a client that had sent a message again.
+        in_doubt: Messages of such clients of which nobody can know whether their first copy took effect.
         handler_threads: Calls of handlers written with `def` that wait or run in threads.
     """
 
@@ -67,6 +69,8 @@ class Statistics:
     inbox_full: int = 0
     undispatched: int = 0
     present: int = 0
+    repeated: int = 0
+    in_doubt: int = 0
     handler_threads: int = 0
 
 
