@@ -142,11 +142,15 @@ class Link(asyncio.Protocol):
         reader.feed(data)
         try:
             while self._transport is not None:
-                reply = reader.gets()
+                reply: Any = reader.gets()
                 if reply is _INCOMPLETE:
                     return
                 if type(reply) is hiredis.PushNotification:
-                    self._pushed(cast("list[Any]", reply))
+                    # Most of what comes; a publication costs no more calls than these.
+                    if reply[0] == b"smessage" and self._on_publication is not None:
+                        self._on_publication(reply[1], reply[2])
+                    else:
+                        self._pushed(reply)
                     continue
                 answer = self._answers.popleft()
                 if type(answer) is tuple:
@@ -159,10 +163,7 @@ class Link(asyncio.Protocol):
 
     def _pushed(self, push: list[Any]) -> None:
         kind = push[0]
-        if kind == b"smessage":
-            if self._on_publication is not None:
-                self._on_publication(push[1], push[2])
-        elif self._answers and self._answers[0] == (kind, push[1]):
+        if self._answers and self._answers[0] == (kind, push[1]):
             self._answers.popleft()  # subscriptions are acknowledged in their place among the answers
         elif kind == b"sunsubscribe":
             self.end("server has ended a subscription")  # as it does where a slot moves away

@@ -31,7 +31,7 @@ _NOWHERE: Final = "?"  # no epoch is called so
 class _Room:
     """A room that is delivered, or will be."""
 
-    __slots__ = ("epoch", "keys", "name", "offset", "waiters")
+    __slots__ = ("epoch", "keys", "name", "name_of_epoch", "next", "offset", "waiters")
 
     def __init__(self, name: RoomName, keys: RoomKeys) -> None:
         self.name = name
@@ -39,7 +39,16 @@ class _Room:
         self.epoch = ""
         """Empty until its top is known; what comes before that is not delivered."""
         self.offset = 0
+        self.name_of_epoch = b""
+        self.next = b"\n"
+        """How the message of the next event begins, if that comes alone."""
         self.waiters: list[asyncio.Future[Position]] = []
+
+    def stand_at(self, epoch: str, offset: int) -> None:
+        """Know the last event."""
+        self.epoch, self.offset = epoch, offset
+        self.name_of_epoch = epoch.encode()
+        self.next = b"%b %d\n" % (self.name_of_epoch, offset + 1)
 
 
 class Subscriber:
@@ -119,13 +128,14 @@ class Subscriber:
         """Deliver a room as soon as there is a link again, and suspect it then."""
         keys = self._keys.room(name)
         room = self._rooms.setdefault(keys.channel.encode(), _Room(name, keys))
-        room.epoch = room.epoch or _NOWHERE
+        if not room.epoch:
+            room.stand_at(_NOWHERE, 0)
 
     def unmute(self) -> None:
         """Suspect every room, now that what comes is delivered again."""
         self.is_muted = False
         for room in self._rooms.values():
-            room.epoch = _NOWHERE
+            room.stand_at(_NOWHERE, 0)
             if self._link is not None:
                 self._ask(self._link, room, subscribe=False)
 
@@ -193,9 +203,9 @@ class Subscriber:
         epoch, top = cast("tuple[bytes, int]", answer)
         at = Position(epoch.decode(), top)
         if not room.epoch:
-            room.epoch, room.offset = at.epoch, top
+            room.stand_at(at.epoch, top)
         elif (room.epoch != at.epoch or room.offset != top) and not self.is_muted:
-            room.epoch, room.offset = at.epoch, top
+            room.stand_at(at.epoch, top)
             self._suspect(room)
         waiters, room.waiters = room.waiters, []
         for waiter in waiters:
@@ -231,6 +241,17 @@ class Subscriber:
         if room is None or not room.epoch or self.is_muted:
             return
         self.received += 1
+        if message.startswith(room.next):
+            # The next event, alone in its message, as most are.
+            room.offset += 1
+            at = Position(room.epoch, room.offset)
+            body = message[len(room.next) :]
+            room.next = b"%b %d\n" % (room.name_of_epoch, room.offset + 1)
+            self.deliver(room.name, at, body)
+        else:
+            self._take(room, message)
+
+    def _take(self, room: _Room, message: bytes) -> None:
         head, _, body = message.partition(b"\n")
         try:
             name, first, *sizes = head.split(b" ")
@@ -244,8 +265,7 @@ class Subscriber:
             if epoch == room.epoch and offset <= room.offset:
                 return  # it was counted in when the top was asked for
             self._suspect(room)
-            room.epoch = epoch
-        room.offset = offset + len(payloads) - 1
+        room.stand_at(epoch, offset + len(payloads) - 1)
         deliver = self.deliver
         for payload in payloads:
             deliver(room.name, Position(epoch, offset), payload)
