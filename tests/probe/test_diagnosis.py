@@ -181,3 +181,12 @@ def test_every_fact_serves_something() -> None:
         "generator.invalid",
         "lone.waited",
     }  # the judge asks for these itself
+
+
+def test_the_page_has_every_cause_that_may_be_named() -> None:
+    """With its signature and its cure; the generator's part stands there too."""
+    page = (Path(__file__).parents[2] / "docs/explanation/verdicts.md").read_text()
+    sections = dict(re.findall(r"^### (\w+)\n(.*?)(?=^##)", page, re.MULTILINE | re.DOTALL))
+    named = {cause.id for cause in CAUSES if cause.sentence}
+    assert set(sections) == named | {"generator"}
+    assert all("- Signature: " in sections[id] and "- Cure: " in sections[id] for id in named)
