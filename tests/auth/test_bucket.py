@@ -41,33 +41,37 @@ def test_buckets_do_not_grow() -> None:
 
 
 def test_allowance_counts_messages_and_bytes() -> None:
-    """Whichever is used up first."""
-    by_messages = Allowance(10, None, 1.0, 0.0)
-    by_bytes = Allowance(None, 100, 1.0, 0.0)
+    """What is not limited costs nothing; what is adds up."""
+    by_messages = Allowance(8, None, 1.0, 0.0)
+    by_bytes = Allowance(None, 1280, 1.0, 0.0)
+    by_both = Allowance(10, 10_000, 1.0, 0.0)
+    by_nothing = Allowance(None, None, 1.0, 0.0)
 
-    assert [by_messages.spend(10**9) for _ in range(11)] == [True] * 10 + [False]
-    assert [by_bytes.spend(60), by_bytes.spend(60)] == [True, False]
+    assert [by_messages.spend(b"x" * 10**6) for _ in range(9)] == [True] * 8 + [False]
+    assert [by_bytes.spend("x" * 512) for _ in range(3)] == [True, True, False]
+    # Half of what it may in messages, and half in bytes.
+    assert [by_both.spend(b"x" * 1000) for _ in range(6)] == [True] * 5 + [False]
+    assert [by_nothing.spend(b"x" * 10**6) for _ in range(100)] == [True] * 100
 
 
 def test_allowance_says_how_long_to_wait() -> None:
     """Long enough that the client may go on for a while, not for one message."""
-    allowance = Allowance(10, None, 1.0, 0.0)
-    while allowance.spend(1):
+    allowance = Allowance(100, None, 1.0, 0.0)
+    while allowance.spend(""):
         pass
 
     wait_s = allowance.refill(0.0)
-    assert wait_s == pytest.approx(0.2)
+    assert wait_s == pytest.approx(0.11)
     assert allowance.refill(wait_s) == 0
-    assert allowance.spend(1)
 
 
 def test_large_message_is_paid_off() -> None:
     """A message beyond the burst comes through, and what follows waits as long as it was large."""
-    allowance = Allowance(None, 100, 1.0, 0.0)
+    allowance = Allowance(None, 12_800, 1.0, 0.0)
 
-    assert not allowance.spend(1100)
-    assert allowance.refill(0.0) == pytest.approx(10.1)
-    assert allowance.refill(5.0) == pytest.approx(5.1)
+    assert not allowance.spend("x" * 140_800)
+    assert allowance.refill(0.0) == pytest.approx(10.11, abs=0.02)
+    assert allowance.refill(5.0) == pytest.approx(5.11, abs=0.02)
 
 
 @given(
@@ -82,7 +86,7 @@ def test_rate_holds_over_any_time(per_s: float, burst_s: float, gaps: list[float
     for gap in gaps:
         now = max(now + gap, wait_until)
         read += 1
-        if not allowance.spend(1):
+        if not allowance.spend(""):
             wait_until = now + allowance.refill(now)
 
     assert read <= per_s * now + 2 * per_s * burst_s + 2

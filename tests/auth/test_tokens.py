@@ -41,7 +41,9 @@ async def test_token_of_each_algorithm_holds(algorithm: str) -> None:
     """Every algorithm that may be allowed works with a key of its own."""
     key = SECRET if algorithm.startswith("HS") else pem(algorithm)
 
-    principal = await Tokens(key=key, algorithms=[algorithm]).verify(token(algorithm, exp=NOW + 9000, role="x"))
+    principal = await Tokens(key=key, algorithms=[algorithm]).verify(
+        token(algorithm, exp=NOW + 9000, role="x")
+    )
 
     assert (principal.id, principal.claims["role"]) == ("ada", "x")
     assert principal.expires_at == pytest.approx(NOW + 9000, abs=1)

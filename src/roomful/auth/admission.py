@@ -42,7 +42,8 @@ class Admission:
     """Messages a second of one connection; beyond it its socket is not read for a while, and nothing is lost."""
 
     bytes_per_s: float | None = None
-    """Bytes a second of one connection, likewise."""
+    """Bytes a second of one connection, likewise; of a text its characters. Where both rates are set they add up: a
+    message takes its share of the one and its share of the other."""
 
     burst_s: float = 2.0
     """Seconds' worth of the four rates above that may come at once."""

@@ -200,7 +200,9 @@ class Gate:
         if settled and not residents:
             del self._residents[principal.id]
         self._census.leave(address, principal.id if settled else "")
-        self._schedule()
+        if self._timer is not None and not len(self._deadlines):
+            self._timer.cancel()
+            self._timer = None
 
     def find(self, principal: str) -> Iterable[Resident]:
         """Return the connections of a principal."""
@@ -210,7 +212,8 @@ class Gate:
     def watch(self, resident: Resident, at: float) -> None:
         """Call a resident's `due` within a second after a time, in seconds since 1970. One time each."""
         self._deadlines.put(resident, at)
-        self._schedule()
+        if self._timer is None or at < self._timer_at:
+            self._schedule()
 
     def _bind(self) -> None:
         loop = asyncio.get_running_loop()
@@ -221,6 +224,7 @@ class Gate:
             self._residents: dict[str, set[Resident]] = {}
             self._deadlines: Deadlines[Resident] = Deadlines()
             self._timer = None
+            self._timer_at = 0.0
 
     def _schedule(self) -> None:
         at = self._deadlines.next()
@@ -228,6 +232,7 @@ class Gate:
             self._timer.cancel()
             self._timer = None
         if at is not None and self._loop is not None:
+            self._timer_at = at
             self._timer = self._loop.call_later(max(0.0, at - self.clock()), self._tick)
 
     def _tick(self) -> None:

@@ -73,7 +73,7 @@ class Tokens:
         ValueError: An algorithm is not known, families are mixed, or a key cannot be one for these algorithms.
     """
 
-    __slots__ = ("_algorithms", "_audience", "_id_claim", "_issuer", "_keys", "_leeway_s", "_options")
+    __slots__ = ("_algorithms", "_audience", "_id_claim", "_issuer", "_key", "_keys", "_leeway_s", "_options")
 
     def __init__(
         self,
@@ -88,14 +88,17 @@ class Tokens:
     ) -> None:
         self._algorithms = () if isinstance(algorithms, str) else tuple(algorithms)
         family = algorithm_family(self._algorithms)
-        self._keys: KeySource
+        # One key needs no look at what a token says of its own.
+        self._key: Key = None
+        self._keys: KeySource | None = None
         if not isinstance(key, (str, bytes, Mapping)) and hasattr(key, "find"):
             if family == "oct":
                 raise ValueError("keys of a source are public; algorithms of the family HS need a secret")
             self._keys = key
+        elif isinstance(key, Mapping):
+            self._keys = _FixedKeys({kid: _checked(one, self._algorithms) for kid, one in key.items()})
         else:
-            by_kid = dict(key) if isinstance(key, Mapping) else {None: key}
-            self._keys = _FixedKeys({kid: _checked(one, self._algorithms) for kid, one in by_kid.items()})
+            self._key = _checked(key, self._algorithms)
         self._issuer = issuer
         self._audience = audience
         self._leeway_s = leeway_s
@@ -120,15 +123,10 @@ class Tokens:
         try:
             if len(token) > MAX_TOKEN_BYTES or not token.isascii():
                 raise NotAuthenticated("malformed")
-            header = jwt.get_unverified_header(token)
-            algorithm, kid = header.get("alg"), header.get("kid")
-            if algorithm not in self._algorithms:
-                raise NotAuthenticated("wrong_algorithm")
-            key = await self._keys.find(kid if isinstance(kid, str) else None, algorithm)
             claims = jwt.decode(
                 token,
-                key,
-                algorithms=[algorithm],
+                self._key if self._keys is None else await self._find_key(self._keys, token),
+                algorithms=self._algorithms,
                 audience=self._audience,
                 issuer=self._issuer,
                 leeway=self._leeway_s,
@@ -141,6 +139,14 @@ class Tokens:
             # Its own text and its cause may show parts of the token, so neither is kept.
             why = next((why for kind, why in _WHY if isinstance(error, kind)), "malformed")
         raise NotAuthenticated(why, "token is expired" if why == "expired" else "token is not valid")
+
+    async def _find_key(self, keys: KeySource, token: str) -> Key:
+        # Not verified yet: it only chooses among what is allowed.
+        header = jwt.get_unverified_header(token)
+        algorithm, kid = header.get("alg"), header.get("kid")
+        if algorithm not in self._algorithms:
+            raise NotAuthenticated("wrong_algorithm", "token is not valid")
+        return await keys.find(kid if isinstance(kid, str) else None, algorithm)
 
     def _principal(self, claims: dict[str, Any]) -> Principal:
         id_, expires_at = claims[self._id_claim], claims.get("exp")
@@ -156,21 +162,19 @@ class Tokens:
 
 
 class _FixedKeys:
-    """Keys that are known from the start."""
+    """Keys that are known from the start, by their names."""
 
     __slots__ = ("_keys",)
 
-    def __init__(self, keys: Mapping[str | None, Key]) -> None:
+    def __init__(self, keys: Mapping[str, Key]) -> None:
         if not keys:
             raise ValueError("key is an empty mapping; expected at least one key")
         self._keys = dict(keys)
 
     async def find(self, kid: str | None, algorithm: str) -> Key:
-        """Return the only key, or the one that is named."""
+        """Return the key that is named."""
         del algorithm
-        if len(self._keys) == 1:
-            kid = next(iter(self._keys))
-        if kid not in self._keys:
+        if kid is None or kid not in self._keys:
             raise NotAuthenticated("unknown_key", "token is not valid")
         return self._keys[kid]
 
@@ -194,6 +198,8 @@ def algorithm_family(algorithms: Sequence[str]) -> str:
 
 
 def _checked(key: Key, algorithms: Iterable[str]) -> Key:
+    """Return a key made ready, so that PEM is not read again for each token."""
+    prepared: Key = None
     for name in algorithms:
         algorithm = jwt.get_algorithm_by_name(name)
         try:
@@ -206,4 +212,4 @@ def _checked(key: Key, algorithms: Iterable[str]) -> Key:
             is_secret = isinstance(algorithm, HMACAlgorithm)
             expected = "a secret of at least as many bytes as the hash" if is_secret else "PEM"
             raise ValueError(f"key does not fit {name}; expected {expected} (RFC 7518 §3)") from None
-    return key
+    return prepared

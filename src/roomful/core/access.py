@@ -179,18 +179,32 @@ class Access(Protocol):
 
 
 class Gatekeeper(Protocol):
-    """Stands between a connection and its handler: every message passes it first. No method raises or blocks.
+    """Stands between a connection and its handler. No method raises or blocks.
+
+    Where it watches, its connection counts every message: it takes `message_cost`, and the length shifted by
+    `byte_shift`, from `left`. Done there it costs a third of what a call would. The gatekeeper is asked when less than
+    nothing is left, or when it attends.
 
     Attributes:
-        principal: Who is connected.
+        watches: Whether messages are counted.
+        attends: Whether it is asked about every message.
+        left: What the client may still send, in units.
+        message_cost: Units that a message takes.
+        byte_shift: By how many bits its length is shifted for the units that its bytes take.
         subprotocol: What the handshake is answered with when nobody names another.
+        principal: Who is connected.
     """
 
-    principal: Principal
+    watches: bool
+    attends: bool
+    left: int
+    message_cost: int
+    byte_shift: int
     subprotocol: str | None
+    principal: Principal
 
     def admits(self, message: str | bytes) -> bool:
-        """Whether the handler gets a message. It may hold back the reading, or close the connection."""
+        """Whether the handler gets a message that has been counted. May hold back the reading, or close."""
 
     def ended(self) -> None:
         """Know that nothing of the connection runs any more. Called once."""

@@ -37,8 +37,10 @@ _PAUSE_S: Final = 1.0
 """A client that has kept within its rate for so long since it was last held back begins anew."""
 
 
-class Guard:
+class Guard(Allowance):
     """Implements the ports `Gatekeeper`, `Access` and `Resident` for one connection.
+
+    It is the allowance itself, because its connection counts every message without a call.
 
     Args:
         gate: The hub's.
@@ -49,7 +51,6 @@ class Guard:
 
     __slots__ = (
         "_address",
-        "_allowance",
         "_by_first_message",
         "_connection",
         "_failures",
@@ -58,13 +59,15 @@ class Guard:
         "_held_at",
         "_held_since",
         "_is_settled",
-        "_listens",
+        "_speaks_events",
         "_task",
         "_timer",
         "_verifier",
         "_warned",
+        "attends",
         "principal",
         "subprotocol",
+        "watches",
     )
 
     def __init__(self, gate: Gate, visit: Visit, connection: Connection, *, speaks_events: bool) -> None:
@@ -74,18 +77,17 @@ class Guard:
         self._address = visit.address
         self._connection = connection
         self._verifier = visit.verifier
-        self._listens = speaks_events and visit.verifier is not None
+        self._speaks_events = speaks_events
+        self.attends: bool = speaks_events and visit.verifier is not None
         self._by_first_message = visit.needs_first_message
         self._first: asyncio.Future[Control] | None = None
         self._task: asyncio.Task[None] | None = None
         self._failures = 0
         self._warned = False
         self._is_settled = False
-        rules = gate.rules
-        self._allowance: Allowance | None = None
-        if rules.limits_messages:
-            now = asyncio.get_running_loop().time()
-            self._allowance = Allowance(rules.messages_per_s, rules.bytes_per_s, rules.burst_s, now)
+        self.watches: bool = self.attends or gate.rules.limits_messages
+        rules, now = gate.rules, asyncio.get_running_loop().time()
+        super().__init__(rules.messages_per_s, rules.bytes_per_s, rules.burst_s, now)
         self._timer: asyncio.TimerHandle | None = None
         self._held_since = 0.0
         self._held_at = float("-inf")
@@ -111,6 +113,7 @@ class Guard:
     async def _first_principal(self) -> Principal:
         assert self._verifier is not None  # who takes first messages
         self._first = asyncio.get_running_loop().create_future()
+        self.attends = self.watches = True
         self._connection.ensure_open()
         try:
             async with asyncio.timeout(self._gate.rules.authentication_timeout_s):
@@ -132,18 +135,16 @@ class Guard:
     # ── Gatekeeper ──
 
     def admits(self, message: str | bytes) -> bool:
-        """Whether the handler gets a message; control messages it does not."""
-        allowance = self._allowance
-        if allowance is not None and not allowance.spend(
-            len(message) if isinstance(message, bytes) or message.isascii() else len(message.encode())
-        ):
-            self._hold_back(allowance)
-            if self._connection.is_closing:
-                return False
+        """Whether the handler gets a message that has been counted; control messages it does not."""
+        if self.left < 0 and not self._hold_back():
+            return False
+        return not self.attends or self._attend(message)
+
+    def _attend(self, message: str | bytes) -> bool:
         if self._first is not None and not self._first.done():
             self._take_first(self._first, message)
             return False
-        if not self._listens or not may_be_control(message):
+        if not may_be_control(message):
             return True
         assert isinstance(message, str)
         try:
@@ -179,14 +180,15 @@ class Guard:
 
     # ── Rates ──
 
-    def _hold_back(self, allowance: Allowance) -> None:
+    def _hold_back(self) -> bool:
+        """Stop reading until there is something left again. Returns False when the client is sent away instead."""
         if self._timer is not None:
-            return  # what was on its way when the reading stopped
+            return True  # what was on its way when the reading stopped
         loop = asyncio.get_running_loop()
         now = loop.time()
-        wait_s = allowance.refill(now)
+        wait_s = self.refill(now)
         if not wait_s:
-            return
+            return True
         if now - self._held_at > _PAUSE_S:
             self._held_since = now
             audit.limited(self._connection.id, self.principal.id, "held back")
@@ -195,16 +197,17 @@ class Guard:
         if close_after_s is not None and now - self._held_since >= close_after_s:
             audit.limited(self._connection.id, self.principal.id, "closed")
             self._connection.close(CloseCode.POLICY, "too many messages")
-            return
+            return False
         self._connection.hold_reading()
-        self._timer = loop.call_later(wait_s, self._read_on, allowance)
+        self._timer = loop.call_later(wait_s, self._read_on)
+        return True
 
-    def _read_on(self, allowance: Allowance) -> None:
+    def _read_on(self) -> None:
         self._timer = None
         loop = asyncio.get_running_loop()
-        wait_s = allowance.refill(loop.time())
+        wait_s = self.refill(loop.time())
         if wait_s:
-            self._timer = loop.call_later(wait_s, self._read_on, allowance)
+            self._timer = loop.call_later(wait_s, self._read_on)
         else:
             self._connection.release_reading()
 
@@ -219,7 +222,7 @@ class Guard:
             audit.expired(self._connection.id, self.principal.id)
             self._connection.close(CloseCode.UNAUTHORISED, "token is expired")
             return
-        if self._listens and not self._warned:
+        if self.attends and not self._warned:
             self._warned = True
             self._tell("roomful.expiring", expires_at)
         self._gate.watch(self, expires_at)

@@ -440,9 +440,12 @@ class Connection(Outlet):
             limit = self._engine.limits.max_message_bytes
             if len(message) * 4 > limit and _exceeds(message, limit):
                 self.close(CloseCode.TOO_BIG, "message is too big")
-            elif self.guard is not None and not self.guard.admits(message):
-                pass
-            elif not self._turns.offer(message):
+                return
+            if (guard := self.guard) is not None and guard.watches:
+                guard.left = left = guard.left - guard.message_cost - (len(message) >> guard.byte_shift)
+                if (left < 0 or guard.attends) and not guard.admits(message):
+                    return
+            if not self._turns.offer(message):
                 self._hold(_INBOX)
 
     def resumed(self) -> None:
