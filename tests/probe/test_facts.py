@@ -114,7 +114,9 @@ def test_a_lone_message_tells_blocked_from_computing() -> None:
     assert found["lone.slowness"].value == 100
     starved = gather(result(questions=lone(echo_s=0.04, spent_s=0.04, waited_s=0.01, own_waited_s=0.01)))
     assert (starved["lone.echo_s"].value, starved["lone.cpu"].value) == (pytest.approx(0.02), 0.6)
-    assert starved["lone.waited"].value == 0.5
+    assert starved["lone.waited"].value == 0.25
+    both = gather(result(questions=lone(echo_s=0.04, spent_s=0.04, waited_s=0.02, own_waited_s=0.02)))
+    assert both["lone.echo_s"].value == 0.018
 
 
 def test_without_processes_the_cpu_is_unknown() -> None:

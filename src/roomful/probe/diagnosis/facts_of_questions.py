@@ -29,8 +29,11 @@ def _lone(lone: Json) -> Iterator[Found]:
         return
     at_s = number(lone, "at_s")
     # A busy machine only adds to a time: what was waited for a core is taken off, and of the rest the lower quartile
-    # is nearer to the truth than the median.
-    echo_s = quarter(max((number(each, "echo_s") or 0.0) - _waited(each), 0.0) for each in rounds)
+    # is nearer to the truth than the median. Server and probe may have waited at one time, but what the server
+    # computed it did compute.
+    echo_s = quarter(
+        max((number(each, "echo_s") or 0.0) - _waited(each), number(each, "cpu_s") or 0.0) for each in rounds
+    )
     ping_s = min((number(each, "ping_before_s") or _NEVER_S for each in rounds), default=None)
     yield Found("lone.echo_s", echo_s, at_s)
     yield Found("lone.ping_s", ping_s, at_s)
@@ -49,8 +52,7 @@ def _lone(lone: Json) -> Iterator[Found]:
     if len(known) == len(rounds) and spent_s:
         free_s = spent_s - sum(number(each, "waited_s") or 0.0 for each in rounds)
         yield Found("lone.cpu", round(min(sum(known) / max(free_s, *known, 1e-6), 1.0), 3), at_s)
-    if spent_s and number(rounds[0], "own_waited_s") is not None:
-        yield Found("lone.waited", round(min(sum(map(_waited, rounds)) / spent_s, 1.0), 3), at_s)
+        yield Found("lone.waited", round(min(1 - free_s / spent_s, 1.0), 3), at_s)
 
 
 def _quiet(rounds: list[Json]) -> list[Json]:
