@@ -177,6 +177,7 @@ def test_idle_connections_that_all_end_after_the_same_time() -> None:
     assert (found["idle.cuts"].value, found["idle.age_s"].value, found["idle.frames"].value) == (3, 2.0, 0)
     assert found["idle.age_spread"].value == 0.05
     assert found["idle.busy_lived"].value is True
+    assert value("idle.age_spread", questions=idle(2.0, 2.0, 2.0, 2.0, 2.0, 2.9)) == 0
 
 
 def test_idle_connections_that_ended_with_the_server_are_left_out() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from roomful.probe.diagnosis.reading import Found, Json, items, middle, number, part, quarter
+from roomful.probe.diagnosis.reading import Found, Json, items, middle, number, part, quarter, spread
 from roomful.probe.questions.storm import LATE_S
 
 __all__ = ("read",)
@@ -108,7 +108,7 @@ def _idle(result: Json, idle: list[Json]) -> Iterator[Found]:
     at_s = number(ended[0], "ended_at_s")
     yield Found("idle.age_s", age_s, at_s)
     if len(ages) > 1:
-        yield Found("idle.age_spread", round((max(ages) - min(ages)) / max(age_s, 1e-6), 3))
+        yield Found("idle.age_spread", round(spread(ages) / max(age_s, 1e-6), 3))
     yield Found(
         "idle.frames", round(sum(each.get("close_frame") is True for each in ended) / len(ended), 3), at_s
     )

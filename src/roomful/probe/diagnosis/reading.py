@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from statistics import median, quantiles
 
-__all__ = ("Found", "Json", "flag", "items", "middle", "number", "part", "quarter")
+__all__ = ("Found", "Json", "flag", "items", "middle", "number", "part", "quarter", "spread")
 
 Json = Mapping[str, object]
 
@@ -60,3 +60,11 @@ def quarter(values: Iterable[float | None]) -> float | None:
     if len(known) < 2:
         return known[0] if known else None
     return quantiles(known, n=4, method="inclusive")[0]
+
+
+def spread(values: list[float]) -> float:
+    """Return how far apart the values are: of four and more the middle half, as one may be off for any reason."""
+    if len(values) < 4:
+        return max(values) - min(values)
+    first, _, third = quantiles(values, n=4, method="inclusive")
+    return third - first
