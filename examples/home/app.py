@@ -10,12 +10,13 @@ from fastapi import FastAPI
 
 from examples.broadcast.app import app as broadcast
 from examples.chat.app import app as chat
+from examples.django_alarms.app import app as alarms
 from examples.layered.app import app as layered
 from examples.pages import add_page
 
 __all__ = ("app",)
 
-EXAMPLES = {"/broadcast": broadcast, "/chat": chat, "/layered": layered}
+EXAMPLES = {"/broadcast": broadcast, "/chat": chat, "/alarms": alarms, "/layered": layered}
 
 
 @asynccontextmanager

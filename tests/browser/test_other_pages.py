@@ -13,9 +13,14 @@ pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 
 async def test_home_leads_to_every_example(windows: Windows, server: Server) -> None:
-    """Three links, three pages, each of which works under its path."""
+    """Each link leads to a page that works under its path."""
     page = await windows.open(server.http)
-    for name, heading in (("Chat", "Come in"), ("Broadcast", "Broadcast"), ("Layered", "Rooms")):
+    for name, heading in (
+        ("Chat", "Come in"),
+        ("Broadcast", "Broadcast"),
+        ("Layered", "Rooms"),
+        ("Alarms", "Alarms"),
+    ):
         await page.goto(server.http)
         await page.get_by_role("link", name=name).click()
         await expect(page.get_by_role("heading", name=heading, exact=True)).to_be_visible()

@@ -12,14 +12,24 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 from websockets.asyncio.client import ClientConnection
 
-__all__ = ("ROOT", "START_TIMEOUT_S", "Server", "Talker", "pack", "serve_app", "serve_examples", "unpack")
+__all__ = (
+    "ROOT",
+    "START_TIMEOUT_S",
+    "Server",
+    "Talker",
+    "pack",
+    "running",
+    "serve_app",
+    "serve_examples",
+    "unpack",
+)
 
 ROOT: Final = Path(__file__).parents[2]
 START_TIMEOUT_S: Final = 30.0
@@ -31,8 +41,9 @@ _ADDRESS: Final = re.compile(r"http://127\.0\.0\.1:(\d+)")
 class Server:
     """A server in a process of its own."""
 
-    def __init__(self, command: Sequence[str]) -> None:
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
         self._command = list(command)
+        self._environment = dict(environment or {})
         self._lines: list[str] = []
         self._has_spoken = threading.Event()
         self.port = 0
@@ -60,7 +71,7 @@ class Server:
         self._process = subprocess.Popen(
             [*self._command, "--port", str(self.port)],
             cwd=ROOT,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            env={**os.environ, **self._environment, "PYTHONUNBUFFERED": "1"},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -102,20 +113,21 @@ class Server:
 @contextmanager
 def serve_app(target: str, *options: str) -> Iterator[Server]:
     """Serve one example alone; in the end its log must be free of tracebacks."""
-    with _served([sys.executable, "-m", "uvicorn", target, *options]) as server:
+    with running([sys.executable, "-m", "uvicorn", target, *options]) as server:
         yield server
 
 
 @contextmanager
 def serve_examples() -> Iterator[Server]:
     """Serve all examples, as `make demo` does."""
-    with _served([sys.executable, "-m", "examples"]) as server:
+    with running([sys.executable, "-m", "examples"]) as server:
         yield server
 
 
 @contextmanager
-def _served(command: Sequence[str]) -> Iterator[Server]:
-    server = Server(command)
+def running(command: Sequence[str], environment: Mapping[str, str] | None = None) -> Iterator[Server]:
+    """Run a command that serves; in the end its log must be free of tracebacks."""
+    server = Server(command, environment)
     try:
         yield server
     finally:

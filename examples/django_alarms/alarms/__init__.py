@@ -1,0 +1,1 @@
+"""The app: alarms of users."""
