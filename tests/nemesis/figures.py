@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import resource
+import socket
 import sys
 from collections.abc import Callable
 from itertools import count
@@ -35,10 +36,15 @@ _POS: Final = b'"pos":"'
 
 def figure_server(*, core: int | None = None) -> ServerProcess:
     """Return the server of `figure_app`, on a core of its own if one is named."""
-    command = [sys.executable, "-m", "roomful", "serve", "tests.nemesis.figure_app:app", "--port", "0"]
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    # Lines for every connection would be a tenth of what a handshake costs.
+    options = ["--port", str(port), "--log-level", "warning"]
+    command = [sys.executable, "-m", "roomful", "serve", "tests.nemesis.figure_app:app", *options]
     if core is not None:
         command = ["taskset", "-c", str(core), *command]
-    return ServerProcess(command, cwd=ROOT, env={"PYTHONPATH": os.pathsep.join(filter(None, sys.path))})
+    path = os.pathsep.join(filter(None, sys.path))
+    return ServerProcess(command, port=port, cwd=ROOT, env={"PYTHONPATH": path})
 
 
 def raise_file_limit() -> None:
@@ -72,18 +78,22 @@ class Member:
         event: Called with each event, as the bytes of its frame, and with each notice.
 
     Attributes:
-        at: Where it stands.
         joined: What the last `roomful.joined` said.
     """
 
     def __init__(self, path: str, event: Callable[[bytes], None]) -> None:
-        self.at: Position | None = None
         self.joined: dict[str, Any] | None = None
         self.wire: Wire | None = None
         self._path = path
         self._event = event
         self._room = path.rpartition("/")[2]
+        self._last = b""
         self._is_joined: asyncio.Future[None] | None = None
+
+    @property
+    def at(self) -> Position | None:
+        """Where it stands."""
+        return position_of(self._last) if self._last else None
 
     async def connect(self, port: int, *, receive_buffer: int | None = None) -> Self:
         """Connect; return once the server has said where the room stands, and everything before has come.
@@ -104,15 +114,16 @@ class Member:
         return self
 
     def _received(self, frame: bytes) -> None:
-        if frame.startswith(b'{"type":"roomful.joined"'):
+        if not frame.startswith(b'{"type":"roomful.'):
+            self._last = frame
+            self._event(frame)
+        elif frame.startswith(b'{"type":"roomful.joined"'):
+            self._last = frame
             self.joined = json.loads(frame)
-            self.at = position_of(frame)
             if self._is_joined is not None and not self._is_joined.done():
                 self._is_joined.set_result(None)
-            return
-        if not frame.startswith(b'{"type":"roomful.gap"'):
-            self.at = position_of(frame)
-        self._event(frame)
+        else:
+            self._event(frame)
 
 
 class Source:

@@ -15,6 +15,7 @@ from typing import Final, Protocol, Self
 __all__ = ("Server", "ServerProcess")
 
 _START_S: Final = 30.0
+_LOOK_S: Final = 0.02
 _ADDRESS: Final = re.compile(r"running on https?://[^\s:]+:(\d+)")
 
 
@@ -41,6 +42,7 @@ class ServerProcess:
     Args:
         command: What to start: `roomful serve …`, `uvicorn …`, or whatever else writes to its standard error where it
             is *running on* and that its *startup* is *complete*. Let it choose a port (`--port 0`).
+        port: Where it will listen, for a server that does not write that: it has started once it takes a connection.
         cwd: The directory to start it in.
         env: Environment variables to add.
         stop_timeout_s: Time that it has to end after SIGTERM before it is killed, which `stop` tells as an error.
@@ -55,14 +57,16 @@ class ServerProcess:
         self,
         command: Sequence[str],
         *,
+        port: int | None = None,
         cwd: Path | None = None,
         env: Mapping[str, str] | None = None,
         stop_timeout_s: float = 30.0,
     ) -> None:
-        self.port: int = 0
+        self.port: int = port or 0
         self.pid: int = 0
         self.log: deque[str] = deque(maxlen=200)
         self._command = tuple(command)
+        self._is_silent = port is not None
         self._cwd = cwd
         self._env = {**os.environ, "PYTHONUNBUFFERED": "1", **(env or {})}
         self._stop_timeout_s = stop_timeout_s
@@ -86,24 +90,48 @@ class ServerProcess:
         )
         self.pid = self._process.pid
         assert self._process.stderr is not None  # it is a pipe
-        said = ""
         try:
             async with asyncio.timeout(_START_S):
-                while not ("startup complete" in said and _ADDRESS.search(said)):
-                    line = (await self._process.stderr.readline()).decode(errors="replace")
-                    if not line:
-                        raise ChildProcessError(f"server ended as it started: {said}")
-                    said += line
+                if self._is_silent:
+                    self._reading = asyncio.ensure_future(self._read(self._process.stderr))
+                    await self._taken()
+                else:
+                    await self._said(self._process.stderr)
+                    self._reading = asyncio.ensure_future(self._read(self._process.stderr))
         except TimeoutError:
             await self.kill()
-            raise TimeoutError(f"server did not start within {_START_S} s: {said}") from None
+            raise TimeoutError(f"server did not start within {_START_S} s: {''.join(self.log)}") from None
         except BaseException:
             await self.kill()
             raise
+
+    async def _said(self, stream: asyncio.StreamReader) -> None:
+        """Read until it says that it has started, and where."""
+        said = ""
+        while not ("startup complete" in said and _ADDRESS.search(said)):
+            line = (await stream.readline()).decode(errors="replace")
+            if not line:
+                raise ChildProcessError(f"server ended as it started: {said}")
+            self.log.append(line)
+            said += line
         address = _ADDRESS.search(said)
         assert address is not None  # the loop has found it
         self.port = int(address[1])
-        self._reading = asyncio.ensure_future(self._read(self._process.stderr))
+
+    async def _taken(self) -> None:
+        """Try until it takes a connection."""
+        assert self._process is not None  # it has been started
+        while True:
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", self.port)
+            except OSError:
+                if self._process.returncode is not None:
+                    raise ChildProcessError(f"server ended as it started: {''.join(self.log)}") from None
+                await asyncio.sleep(_LOOK_S)
+            else:
+                writer.close()
+                await writer.wait_closed()
+                return
 
     async def _read(self, stream: asyncio.StreamReader) -> None:
         async for line in stream:

@@ -9,7 +9,7 @@ import asyncio
 import socket
 import struct
 from collections.abc import Callable
-from typing import Final
+from typing import Final, cast
 
 __all__ = ("FrameReader", "Wire", "dial", "frame")
 
@@ -98,9 +98,9 @@ class Wire(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Send the handshake."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        transport.write(_HANDSHAKE.format(path=self._path).encode())
+        # uvloop's transports are none of asyncio's classes.
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.write(_HANDSHAKE.format(path=self._path).encode())
 
     def data_received(self, data: bytes) -> None:
         """Take the answer to the handshake, then messages."""
