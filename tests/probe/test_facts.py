@@ -64,7 +64,9 @@ def test_losses_with_a_close_are_no_evidence() -> None:
     assert (found["closes.number"].value, found["closes.keepalive"].value) == (1, 1.0)
 
 
-@pytest.mark.parametrize(("reason", "share"), [("keepalive ping timeout", 1.0), ("internal error", 0.0)])
+@pytest.mark.parametrize(
+    ("reason", "share"), [("keepalive ping timeout", 1.0), ("internal error", 0.0), ("stopping", 0.0)]
+)
 def test_only_a_close_that_says_so_is_a_keepalives(reason: str, share: float) -> None:
     """1011 is also what an exception in a handler leads to."""
     closed = trial(closes=[{"client": 0, "t_s": 1.0, "code": 1011, "reason": reason}])
@@ -191,7 +193,13 @@ def test_idle_connections_that_ended_with_the_server_are_left_out() -> None:
 
 @pytest.mark.parametrize(
     ("code", "by_probe", "gone", "crashed"),
-    [(-9, False, True, False), (1, False, True, True), (0, True, False, None)],
+    [
+        (-9, False, True, False),
+        (137, False, True, False),
+        (-11, False, True, True),
+        (1, False, True, True),
+        (0, True, False, None),
+    ],
 )
 def test_how_a_process_ended(code: int, by_probe: bool, gone: bool, crashed: bool | None) -> None:
     """Killed from outside, by itself, or by the probe when it was done."""

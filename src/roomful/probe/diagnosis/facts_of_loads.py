@@ -11,7 +11,7 @@ from roomful.probe.diagnosis.reading import Found, Json, flag, items, middle, nu
 
 __all__ = ("read",)
 
-_KEEPALIVE: Final = re.compile(r"keep.?alive|ping|pong|heartbeat", re.IGNORECASE)
+_KEEPALIVE: Final = re.compile(r"keep.?alive|\bping\b|\bpong\b|heartbeat", re.IGNORECASE)
 _KEEPALIVE_CODE: Final = 1011
 _LEAST_SENT: Final = 16
 _FEW: Final = 4

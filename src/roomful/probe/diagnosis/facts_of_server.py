@@ -44,8 +44,10 @@ def _alive(result: Json, child: Json) -> Iterator[Found]:
     errors += [str(each.get("error") or "") for each in items(result, "baselines")]
     yield Found("server.gone", ended or any("refused" in error for error in errors))
     if ended and code is not None:
-        yield Found("server.crashed", code >= 0 or -code in _FAULTS)
-        yield Found("server.ended", f"exit code {code:g}" if code >= 0 else f"signal {-code:g}")
+        # A shell in front of the program says 128 and the signal's number.
+        signal = -code if code < 0 else code - 128 if code > 128 else None
+        yield Found("server.crashed", signal is None or signal in _FAULTS)
+        yield Found("server.ended", f"exit code {code:g}" if signal is None else f"signal {signal:g}")
 
 
 def _memory(samples: Json) -> Iterator[Found]:

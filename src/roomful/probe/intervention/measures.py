@@ -23,7 +23,7 @@ from roomful.probe.payloads import make_recipe
 from roomful.probe.questions.idle import Ending
 from roomful.probe.questions.lone import ask_lone
 from roomful.probe.questions.storm import LATE_S, in_time, open_in_turn, open_together
-from roomful.probe.results import Outcome, TrialSpec
+from roomful.probe.results import TrialSpec
 from roomful.probe.search import CliffSearch
 from roomful.probe.searches import SIZE_HINTS, small_payload
 from roomful.probe.template import Template
@@ -124,7 +124,8 @@ def _share(fault: str) -> Callable[[Subject], Awaitable[float | None]]:
             trial = await _runner(subject, fleet).run(spec, 0)
         finally:
             await fleet.close(timeout_s=0.3)
-        return None if trial.outcome is Outcome.INVALID else trial.counts.get(fault, 0) / max(trial.owed, 1)
+        # A fault is one however late it was provoked.
+        return trial.counts.get(fault, 0) / trial.owed if trial.owed and trial.drained else None
 
     return take
 
