@@ -9,11 +9,23 @@ import time
 from pathlib import Path
 from typing import Annotated
 
-from fastapi import FastAPI
+from fastapi import FastAPI, HTTPException
 from pydantic import BaseModel, StringConstraints
 
 from examples.pages import add_page
-from roomful import Consumer, Event, Hub, Limits, Refuse, ReplyError, RoomPolicy, browser, on
+from roomful import (
+    Admission,
+    Consumer,
+    Event,
+    Hub,
+    Limits,
+    Principal,
+    ReplyError,
+    RoomPolicy,
+    Tickets,
+    browser,
+    on,
+)
 from roomful.fastapi import consumer_route
 
 from .images import MAX_IMAGE_BYTES, image_kind, signed_image
@@ -21,15 +33,25 @@ from .names import MAX_NAME, MAX_ROOM, tidy
 
 __all__ = ("Chat", "app", "hub")
 
+tickets = Tickets()
 # A few images may wait for somebody whose connection is slow, before it is let go and has to come back. Then it gets
 # what it missed.
 hub = Hub(
     rooms={"chat:*": RoomPolicy(history=500, history_bytes=8 * MAX_IMAGE_BYTES)},
     limits=Limits(max_outbox_bytes=4 * MAX_IMAGE_BYTES),
+    auth=tickets,
+    # A page can read a close code, and of a refused handshake nothing.
+    admission=Admission(tell_browsers=True),
 )
 app = FastAPI(title="Chat", lifespan=hub.lifespan)
 add_page(app, Path(__file__).parent / "page")
 app.mount("/roomful", browser.app)  # roomful.js, which the page imports
+
+
+@app.post("/ticket")
+async def ticket(name: str = "") -> dict[str, str]:
+    """Give whoever says a name a ticket for it; an application with users would ask who it is first."""
+    return {"ticket": await tickets.issue(Principal(_checked("name", name, MAX_NAME)))}
 
 
 class Post(BaseModel):
@@ -49,10 +71,8 @@ class Chat(Consumer):
 
     room = ""  # until they are in one
 
-    async def connect(self, room: str, name: str = "") -> None:
-        # Accepted first: a browser learns why a connection was closed, but not why a handshake was refused.
-        await self.accept()
-        self.name = _checked("name", name, MAX_NAME)
+    async def connect(self, room: str) -> None:
+        self.name = self.principal.id
         room = f"chat:{_checked('room', room, MAX_ROOM)}"
         await self.join(room)
         self.room = room
@@ -88,7 +108,7 @@ class Chat(Consumer):
 def _checked(what: str, text: str, limit: int) -> str:
     tidied = tidy(text, limit)
     if tidied is None:
-        raise Refuse(422, f"a {what} has 1 to {limit} printable characters")
+        raise HTTPException(422, f"a {what} has 1 to {limit} printable characters")
     return tidied
 
 

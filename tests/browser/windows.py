@@ -14,7 +14,7 @@ DESKTOP: Final = {"width": 800, "height": 600}
 # What a page says when its server is away, or refuses a wish. Anything else on the console fails the test: a script's
 # error as well as what the page's own policy forbids.
 EXPECTED_ON_CONSOLE: Final = re.compile(
-    r"WebSocket connection to .* failed|status of 409|ERR_CONNECTION_REFUSED|ERR_CONNECTION_RESET"
+    r"WebSocket connection to .* failed|status of 409|status of 422|ERR_CONNECTION_REFUSED|ERR_CONNECTION_RESET"
     r"|ERR_CONTENT_LENGTH_MISMATCH|ERR_EMPTY_RESPONSE"
 )
 

@@ -12,10 +12,12 @@ import signal
 import subprocess
 import sys
 import threading
+import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 
 from websockets.asyncio.client import ClientConnection
 
@@ -24,6 +26,7 @@ __all__ = (
     "START_TIMEOUT_S",
     "Server",
     "Talker",
+    "chat_ticket",
     "pack",
     "running",
     "serve_app",
@@ -134,6 +137,13 @@ def running(command: Sequence[str], environment: Mapping[str, str] | None = None
         if server.is_running():
             server.stop()
     assert "Traceback" not in server.log, server.log
+
+
+def chat_ticket(server: Server, name: str, *, under: str = "") -> str:
+    """Return the query of a ticket for the chat, which lies `under` a path."""
+    asked = urllib.request.Request(f"{server.http}{under}/ticket?name={quote(name)}", method="POST")
+    with urllib.request.urlopen(asked, timeout=10) as answer:
+        return f"ticket={json.load(answer)['ticket']}"
 
 
 class Talker:

@@ -8,6 +8,7 @@ import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
+from urllib.error import HTTPError
 from urllib.parse import quote
 
 import pytest
@@ -16,7 +17,7 @@ from websockets.exceptions import ConnectionClosed
 
 from examples.chat.images import image_kind
 from examples.chat.names import tidy
-from tests.examples.serving import Server, Talker, serve_app, unpack
+from tests.examples.serving import Server, Talker, chat_ticket, serve_app, unpack
 
 MB = 1024 * 1024
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -37,7 +38,7 @@ def room(request: pytest.FixtureRequest) -> str:
 @asynccontextmanager
 async def enter(server: Server, room: str, name: str) -> AsyncIterator[Talker]:
     """Come in and pass over the greeting."""
-    url = f"{server.ws}/ws/{quote(room, safe='')}?name={quote(name)}"
+    url = f"{server.ws}/ws/{quote(room, safe='')}?{chat_ticket(server, name)}"
     async with connect(url, max_size=17 * MB, compression=None) as connection:
         talker = Talker(connection)
         joined = await talker.next()
@@ -164,27 +165,45 @@ async def test_message_that_is_no_event_is_answered(message: str | bytes, server
         assert "at" in (await ada.ask("post", {"text": "fine"}))["data"]
 
 
+@pytest.mark.parametrize("name", ["", "  ", "x" * 25, "\u202eadA"])
+def test_name_that_cannot_be_shown_gets_no_ticket(name: str, server: Server) -> None:
+    """The page can ask for another one."""
+    with pytest.raises(HTTPError) as refused:
+        chat_ticket(server, name)
+
+    with refused.value as answer:
+        assert answer.code == 422
+        assert json.load(answer)["detail"] == "a name has 1 to 24 printable characters"
+
+
 @pytest.mark.parametrize(
-    ("path", "word"),
-    [
-        ("tea?name=", "name"),
-        ("tea", "name"),
-        ("tea?name=%20%20", "name"),
-        (f"tea?name={'x' * 25}", "name"),
-        ("tea?name=%E2%80%AEadA", "name"),
-        (f"{'x' * 41}?name=Ada", "room"),
-        ("%07?name=Ada", "room"),
-    ],
+    ("room", "with_ticket", "code"), [("x" * 41, True, 4502), ("\x07", True, 4502), ("tea", False, 4500)]
 )
-async def test_name_that_cannot_be_shown_is_told_to_stay_away(path: str, word: str, server: Server) -> None:
-    """A page can read the close code and the reason, and ask for another name."""
-    async with connect(f"{server.ws}/ws/{path}") as connection:
+async def test_page_that_may_not_come_in_can_read_why(
+    room: str, with_ticket: bool, code: int, server: Server
+) -> None:
+    """A close code instead of a refused handshake, of which a page learns nothing."""
+    query = chat_ticket(server, "Ada") if with_ticket else ""
+    async with connect(f"{server.ws}/ws/{quote(room)}?{query}") as connection:
         with pytest.raises(ConnectionClosed) as closed:
             await connection.recv()
 
     assert closed.value.rcvd is not None
-    assert closed.value.rcvd.code == 4502
-    assert word in closed.value.rcvd.reason
+    assert closed.value.rcvd.code == code
+    assert closed.value.rcvd.reason
+
+
+async def test_ticket_holds_once(server: Server, room: str) -> None:
+    """Who has overheard an address cannot come in with it."""
+    url = f"{server.ws}/ws/{room}?{chat_ticket(server, 'Ada')}"
+    async with connect(url) as first:
+        assert (await Talker(first).next())["type"] == "roomful.joined"
+    async with connect(url) as second:
+        with pytest.raises(ConnectionClosed) as closed:
+            await second.recv()
+
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 4500
 
 
 async def test_those_who_stay_are_told_who_comes_and_goes(server: Server, room: str) -> None:
@@ -202,14 +221,16 @@ async def test_those_who_stay_are_told_who_comes_and_goes(server: Server, room: 
 
 async def test_who_comes_back_gets_what_was_said_meanwhile(server: Server, room: str) -> None:
     """A position of another room or of another life does no harm."""
-    async with connect(f"{server.ws}/ws/{room}?name=Ada") as connection:
+    async with connect(f"{server.ws}/ws/{room}?{chat_ticket(server, 'Ada')}") as connection:
         ada = Talker(connection)
         joined = await ada.next()
         at = {joined["room"]: joined["pos"], "chat:x": "a:1"}
         await ada.tell("post", {"text": "hi", "mark": ""}, reply_to="1")
         await heard(ada, "roomful.position")
 
-        async with connect(f"{server.ws}/ws/{room}?name=Bob&resume={quote(json.dumps(at))}") as again:
+        async with connect(
+            f"{server.ws}/ws/{room}?{chat_ticket(server, 'Bob')}&resume={quote(json.dumps(at))}"
+        ) as again:
             bob = Talker(again)
             assert [(await bob.next())["type"] for _ in range(3)] == ["entered", "post", "roomful.joined"]
 
@@ -218,7 +239,9 @@ async def test_member_who_does_not_read_holds_nobody_up(server: Server, room: st
     """It is let go when more images wait for it than may; the others get each of them meanwhile."""
     images = [PNG + os.urandom(8 * MB - len(PNG)) for _ in range(8)]
     async with enter(server, room, "Ada") as ada, enter(server, room, "Bob") as bob:
-        stuck = await connect(f"{server.ws}/ws/{room}?name=Cyd", max_queue=1, compression=None)
+        stuck = await connect(
+            f"{server.ws}/ws/{room}?{chat_ticket(server, 'Cyd')}", max_queue=1, compression=None
+        )
 
         async def receive() -> tuple[list[bytes], list[str]]:
             arrived: list[bytes] = []

@@ -15,7 +15,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from tests.examples.serving import ROOT, Server, Talker, serve_examples
+from tests.examples.serving import ROOT, Server, Talker, chat_ticket, serve_examples
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ async def test_every_example_answers_under_its_path(server: Server) -> None:
 
         async with (
             connect(f"{server.ws}/broadcast/ws") as broadcast,
-            connect(f"{server.ws}/chat/ws/tea?name=Ada") as chat,
+            connect(f"{server.ws}/chat/ws/tea?{ticket(server)}") as chat,
             connect(f"{server.ws}/layered/rooms/{room['id']}/feed") as feed,
         ):
             await broadcast.send("Hello")
@@ -101,8 +101,8 @@ def test_port_that_is_none_is_refused(port: str) -> None:
 async def test_ctrl_c_ends_quickly_also_with_open_pages() -> None:
     """Pages are told that the server goes away; one that does not answer holds nothing up."""
     with serve_examples() as server:
-        polite = [await connect(f"{server.ws}/chat/ws/tea?name=Ada") for _ in range(3)]
-        with rude_client(server, "/chat/ws/tea?name=Bob"), rude_client(server, "/broadcast/ws"):
+        polite = [await connect(f"{server.ws}/chat/ws/tea?{ticket(server)}") for _ in range(3)]
+        with rude_client(server, f"/chat/ws/tea?{ticket(server)}"), rude_client(server, "/broadcast/ws"):
             started = time.monotonic()
             code = server.stop(signal.SIGINT)
             took_s = time.monotonic() - started
@@ -115,6 +115,11 @@ async def test_ctrl_c_ends_quickly_also_with_open_pages() -> None:
                 async for _ in client:
                     pass
             assert client.close_code in (1001, 1012, 4001)
+
+
+def ticket(server: Server) -> str:
+    """Return the query that lets somebody into the chat."""
+    return chat_ticket(server, "Ada", under="/chat")
 
 
 def rude_client(server: Server, path: str) -> socket.socket:

@@ -120,8 +120,19 @@ const handlers = {
   },
 };
 
+// Asked before each connection: a ticket is a secret that holds once, and so may stand in an address.
+async function address() {
+  const answer = await fetch(`ticket?name=${encodeURIComponent(name)}`, { method: "POST" });
+  const { ticket, detail } = await answer.json();
+  if (answer.status === 422) {
+    room.close();
+    askWhoAndWhere(detail);
+  }
+  return `ws/${encodeURIComponent(roomName)}?ticket=${ticket}`;
+}
+
 function enter() {
-  room = connect(`ws/${encodeURIComponent(roomName)}?name=${encodeURIComponent(name)}`);
+  room = connect(address);
   for (const [type, handler] of Object.entries(handlers)) room.on(type, handler);
   room.on("roomful.joined", () => show("connected", "Connected")); // from now on the others are heard
   room.onGap(() => addLine("Some messages may be missing here"));

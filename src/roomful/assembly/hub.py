@@ -96,6 +96,7 @@ class Hub:
         self.answers: Answers | None = (
             Answers(self.engine.layer, self.limits) if isinstance(self.engine.layer, KeyedState) else None
         )
+        self.engine.tells_browsers = self.gate.rules.tell_browsers
         self._shared = shared
         self._keeps_state = False
         for one in authenticators:

@@ -232,9 +232,8 @@ class ConsumerApp:
             # Not an `Event`, whose type may not begin like this.
             connection.send(json.dumps(told, separators=(",", ":")))
 
-    def _refuse(self, connection: Connection, refusal: Refuse) -> None:
-        if self.hub.gate.rules.tell_browsers and connection.is_opening:
-            connection.accept(None, {})
+    @staticmethod
+    def _refuse(connection: Connection, refusal: Refuse) -> None:
         status, body, headers = refusal_response(refusal.status, refusal.reason, refusal.headers)
         connection.refuse(status, body, headers, close_reason(refusal.reason))
         connection.abandoned()

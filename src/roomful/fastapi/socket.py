@@ -9,6 +9,7 @@ from collections.abc import Iterable, MutableMapping
 from typing import Any, TypeAlias
 
 from ..core.errors import ConnectionClosed, InvalidState
+from ..core.refusal import close_reason
 from ..hub import Connection
 
 __all__ = ("ConnectionSocket",)
@@ -60,7 +61,9 @@ class ConnectionSocket:
             case "websocket.http.response.body":
                 self._body += event.get("body", b"")
                 if not event.get("more_body", False):
-                    connection.refuse(self._status, self._body, self._headers, "")
+                    # Only where a close code takes the response's place does anybody read the reason.
+                    reason = close_reason(self._body.decode(errors="replace"))
+                    connection.refuse(self._status, self._body, self._headers, reason)
             case other:
                 raise InvalidState(f"event type is {other!r}; a WebSocket has no such event")
 

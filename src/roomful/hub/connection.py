@@ -209,6 +209,8 @@ class Connection(Outlet):
 
     def refuse(self, status: int, body: bytes, headers: Sequence[tuple[bytes, bytes]], reason: str) -> None:
         """Refuse the handshake; a connection that is already accepted is closed with the matching code."""
+        if self._state is State.OPENING and self._engine.tells_browsers:
+            self.accept(None, {})
         if self._state is State.OPENING:
             self._state = State.CLOSING
             self._code = close_code_for_status(status)

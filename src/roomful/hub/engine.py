@@ -70,6 +70,8 @@ class Engine:
             check_presence(layer)
         self.layer = layer
         self.counters: Counters = Counters()
+        self.tells_browsers: bool = False
+        """Whether what is refused is accepted first, and then closed with the matching code."""
         self._codec = codec
         self._throttle = Throttle()
         self._loop: asyncio.AbstractEventLoop | None = None
