@@ -71,12 +71,10 @@ def _compare(argv: Sequence[str]) -> int:
     _add_views(parser)
     space = parser.parse_args(argv)
     _check_views(space)
-    a, b = (
-        [read_result(path, schemas=(SCHEMA,)) for path in each.split(",") if path]
-        for each in (space.a, space.b)
-    )
-    if not a or not b:
+    paths = [[path for path in side.split(",") if path] for side in (space.a, space.b)]
+    if not all(paths):
         raise UsageError("a side has no file; expected roomful probe compare A.json B.json")
+    a, b = ([read_result(path, schemas=(SCHEMA,)) for path in side] for side in paths)
     try:
         found = compare(a, b, force=space.force)
     except Refused as refused:

@@ -30,7 +30,7 @@ def _method(comparison: Comparison) -> str:
     if min(comparison.runs) < ENOUGH_RUNS:
         text += (
             f"With fewer than {ENOUGH_RUNS} runs of a side nothing tells how much its runs differ among themselves, "
-            f"so rates are widened by {percent(RATE_NOISE - 1)} and latencies by a factor of {LATENCY_NOISE:g} at both ends."
+            f"so rates are widened by {percent(RATE_NOISE - 1)} and latencies by a factor of {LATENCY_NOISE:g}."
         )
     else:
         text += "The intervals of all runs of a side are united."
@@ -45,8 +45,9 @@ def _value(interval: Interval, unit: str) -> str:
 
 
 def _range(interval: Interval, unit: str) -> str:
-    high = "no bound" if interval.high is None else value_of(interval.high, unit)
-    return f"{value_of(interval.low, unit)} to {high}"
+    if interval.high is None:
+        return f"{value_of(interval.low, unit)} or more"
+    return f"{value_of(interval.low, unit)} to {value_of(interval.high, unit)}"
 
 
 def _ratio(row: Row) -> str:

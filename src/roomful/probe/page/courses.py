@@ -30,6 +30,8 @@ Point: TypeAlias = "tuple[float, float]"
 Line: TypeAlias = "list[tuple[float, float | None]]"
 
 _POINTS: Final = 200
+_STEPS: Final = 20
+"""Into so many a value that holds for a whole trial is divided, so that its line has no gap."""
 _GAP_BUCKETS: Final = 4
 """So many empty stretches break a line: what happened there was not seen."""
 # The places of a row's fields; `docs/reference/probe.md` names them.
@@ -159,11 +161,12 @@ def cpu(result: Node, name: str = "cpu_s") -> list[Point]:
 
 
 def generator_cpu(result: Node) -> list[Point]:
-    """Return which share of a core the probe itself used, in the middle of each trial."""
+    """Return which share of a core the probe itself used, from the start of each trial to its end."""
     points = []
     for trial in result.nodes("trials"):
         share = trial.node("generator").number("cpu")
         start, end = trial.number("began_at_s"), trial.number("ended_at_s")
         if share is not None and start is not None and end is not None:
-            points.append(((start + end) / 2, share))
+            step = (end - start) / _STEPS
+            points += [(start + number * step, share) for number in range(_STEPS + 1)]
     return points

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from roomful.probe.page.reading import number
 from roomful.probe.units import format_bytes, format_rate, format_s
 
 __all__ = ("count", "count_of", "percent", "ratio", "value_of")
@@ -44,18 +45,19 @@ def ratio(value: float) -> str:
 
 def value_of(value: object, unit: str) -> str:
     """Return a value of the JSON with its unit: `s`, `bytes`, `share`, `1/s`, or a word."""
-    if value is None:
-        return "unknown"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if not isinstance(value, (int, float)):
-        return str(value)
+    if isinstance(value, str):
+        return value
+    known = number(value)
+    if known is None:
+        return "unknown"
     formats = {"s": format_s, "bytes": format_bytes, "share": percent, "1/s": format_rate}
     if unit in formats:
-        sign = "-" if value < 0 else ""
-        return sign + formats[unit](abs(value))
-    if not unit and float(value).is_integer() and abs(value) < _CODES:
+        sign = "-" if known < 0 else ""
+        return sign + formats[unit](abs(known))
+    if not unit and known.is_integer() and abs(known) < _CODES:
         # A close code and the like: a number that is no amount.
-        return f"{value:.0f}"
-    shown = f"{value:,.0f}" if float(value).is_integer() or abs(value) >= _ROUND else f"{value:,.3g}"
+        return f"{known:.0f}"
+    shown = f"{known:,.0f}" if known.is_integer() or abs(known) >= _ROUND else f"{known:,.3g}"
     return f"{shown} {unit}".rstrip()

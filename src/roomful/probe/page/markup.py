@@ -118,6 +118,8 @@ def table(
         for row in rows
     ]
     heading = el("tr", [el("th", each, scope="col", class_=side(place)) for place, each in enumerate(head)])
-    whole = el("table", el("caption", caption), el("thead", heading), el("tbody", body), class_=class_)
+    whole = el(
+        "table", el("caption", el("div", caption)), el("thead", heading), el("tbody", body), class_=class_
+    )
     # Whoever uses a keyboard scrolls what has the focus.
     return el("div", whole, class_="scroll", tabindex=0, role="region", aria_label=label)

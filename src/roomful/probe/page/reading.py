@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 
-__all__ = ("Node",)
+__all__ = ("Node", "number")
 
 
 class Node:

@@ -21,7 +21,8 @@ _MOST_ROWS: Final = 60
 _MOST_TEXT: Final = 400
 _SIGNS: Final = {"good": "✅", "bad": "❌", "warn": "⚠️"}
 # What has a meaning in Markdown wherever it stands, and what has one at the beginning of a line.
-_SPECIAL: Final = re.compile(r"([\\`*_\[\]<>#|~$&]|^[-+=]|(?<=^\d)[.)])")
+_SPECIAL: Final = re.compile(r"([\\`*_\[\]<>#|~$&]|^[-+=])")
+_NUMBERED: Final = re.compile(r"^(\d+)([.)])(?= |$)")
 # What GitHub makes a link or a mention of.
 _LINK: Final = re.compile(r"(?<=@)|(?<=:)(?=//)|(?<=www)(?=\.)", re.IGNORECASE)
 
@@ -30,7 +31,8 @@ def safe(text: str) -> str:
     """Return text that Markdown shows as it is, on one line."""
     shown = " ".join(plain(text).split())
     shown = shown if len(shown) <= _MOST_TEXT else shown[:_MOST_TEXT] + "…"
-    return _LINK.sub("&#8203;", _SPECIAL.sub(r"\\\1", shown))
+    escaped = _NUMBERED.sub(r"\1\\\2", _SPECIAL.sub(r"\\\1", shown))
+    return _LINK.sub("&#8203;", escaped)
 
 
 def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

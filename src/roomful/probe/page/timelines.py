@@ -22,7 +22,10 @@ _MIN_BAND_SHARE: Final = 0.002
 
 @dataclass(frozen=True, slots=True)
 class _Chart:
-    """One chart before it is drawn: lines with their names, whether in powers, and the unit."""
+    """One chart before it is drawn: lines with their names, whether in powers, and the unit.
+
+    A dull one, such as a queue that was always empty, is left out without a word.
+    """
 
     title: str
     about: str
@@ -30,6 +33,7 @@ class _Chart:
     unit: str
     log: bool = False
     filled: bool = False
+    dull: bool = False
 
 
 def timelines(result: Node) -> list[Child]:
@@ -47,6 +51,8 @@ def timelines(result: Node) -> list[Child]:
     missing = []
     for chart in _charts(result, end):
         lines = [(name, line) for name, line in chart.lines if line]
+        if chart.dull and not any(value for _, line in lines for _, value in line):
+            continue
         if not lines:
             missing.append(chart.title.lower())
             continue
@@ -139,8 +145,9 @@ def _charts(result: Node, end: float) -> list[_Chart]:
         _Chart(
             "Waiting to be accepted",
             "Connections in the server's accept queue.",
-            [("connections", _if_any(bucketed(sampled(result, "accept_queue", "waiting"), end)))],
+            [("connections", bucketed(sampled(result, "accept_queue", "waiting"), end))],
             "",
+            dull=True,
         ),
         _Chart(
             "CPU",
@@ -166,11 +173,6 @@ def _charts(result: Node, end: float) -> list[_Chart]:
             "",
         ),
     ]
-
-
-def _if_any(line: Line) -> Line:
-    """A queue that was always empty needs no chart."""
-    return line if any(value for _, value in line) else []
 
 
 def _bands(result: Node, end: float) -> list[Band]:
