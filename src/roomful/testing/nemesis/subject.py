@@ -25,6 +25,9 @@ LIMITS: Final = Limits(
     linger_s=0.1,
     handler_grace_s=0.5,
     cancel_timeout_s=0.5,
+    close_timeout_s=1.0,
+    drain_timeout_s=1.0,
+    drain_spread_s=0.5,
 )
 """Bounds so small that a member that stalls for a moment runs into them."""
 
