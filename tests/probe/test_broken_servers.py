@@ -21,8 +21,8 @@ def skip_without_redis(broken: Broken) -> None:
 
 
 def check(named: Named, broken: Broken) -> None:
-    """Assert what must hold on any machine: nothing wrong is named; a busy one may leave it undetermined."""
-    assert named.verdict != "wrong", named
+    """Assert what must hold: nothing wrong is named, neither from here nor from another machine."""
+    assert "wrong" not in (named.verdict, named.elsewhere), named
     assert set(named.proven) <= broken.causes | broken.also
 
 
@@ -38,18 +38,6 @@ def test_a_planted_fault_is_named(broken: Broken) -> None:
         if named.verdict == "right":
             return
     pytest.fail(f"not named: {named}")
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(180)
-@pytest.mark.parametrize(
-    "name", ["blocking_call", "queue_newest", "redis_fanout", "memory", "healthy_channels"]
-)
-def test_from_elsewhere_no_wrong_cause_is_named(name: str) -> None:
-    """The probe sees nothing but its own end."""
-    broken = BY_NAME[name]
-    skip_without_redis(broken)
-    check(run_one(broken, extra=SHORT, remote=True), broken)
 
 
 @pytest.mark.slow

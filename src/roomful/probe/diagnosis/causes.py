@@ -164,13 +164,14 @@ CAUSES: Final = (
         "slow_handler",
         "Handler that awaits something slow",
         ("slow",),
-        (at_most("lone.blocked", 0.25), at_most("lone.cpu", 0.5)),
+        (at_most("lone.blocked", 0.25),),
         "The handler awaits something slow: a message takes {lone.echo_s}, while a ping on another connection is "
         "delayed by {lone.blocked} of that time only, so the event loop is free. Nothing is lost by that: TCP holds "
         "the sender back.",
         "Make what is awaited quicker, work on several messages at a time where order does not matter, or accept the "
         "pace.",
         "how long what is awaited takes",
+        refuted_by=(at_least("lone.cpu", 0.65),),
         effect=Effect("lone_echo", "the time of a lone message"),
     ),
     Cause(
