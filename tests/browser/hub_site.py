@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.responses import HTMLResponse
 
-from roomful import Consumer, Event, Hub, Refuse, ReplyError, browser, on
+from roomful import CloseCode, Consumer, Event, Hub, Refuse, ReplyError, RoomPolicy, browser, on
 from roomful.fastapi import consumer_route
 from tests.browser.scripted import PAGE, POLICY
 
@@ -16,7 +16,7 @@ __all__ = ("make_site",)
 
 def make_site() -> tuple[FastAPI, Hub]:
     """Return an application and its hub."""
-    hub = Hub()
+    hub = Hub(rooms={"present": RoomPolicy(presence=True)})
     app = FastAPI(lifespan=hub.lifespan)
 
     @app.get("/", response_class=HTMLResponse, include_in_schema=False)
@@ -30,7 +30,9 @@ def make_site() -> tuple[FastAPI, Hub]:
             if room == "forbidden":
                 raise Refuse(403, "not for you")
             self.room = room
-            await self.join(room)
+            await self.join(room, who="tab" if room == "present" else None)
+            if room == "present":
+                await self.send_presence(room)
 
         @on("post")
         async def post(self, data: object) -> str:
@@ -49,6 +51,12 @@ def make_site() -> tuple[FastAPI, Hub]:
         @on("refuse")
         async def refuse(self) -> None:
             raise ReplyError("no", "not now")
+
+        @on("buy")
+        async def buy(self, data: str) -> str:
+            await self.hub.push(self.room, Event("sold", data))
+            await self.close(CloseCode.SLOW)  # as if the connection had broken here
+            return data.upper()
 
         @on("close")
         async def close_with(self, code: int) -> None:

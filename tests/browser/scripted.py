@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from http import HTTPStatus
@@ -23,6 +24,7 @@ __all__ = ("Line", "Scripted", "Tab", "serve_script")
 POLICY: Final = "default-src 'none'; script-src 'self'; connect-src 'self'; img-src data:"
 PAGE: Final = '<!doctype html><title>roomful.js</title><link rel="icon" href="data:,">'
 TIMEOUT_S: Final = 10.0
+CLIENT: Final = re.compile(r"[?&]client=([^&]*)$")
 
 # Reports everything in the order in which it is told. Bytes become text: no byte in these tests is above 127.
 SET_UP: Final = """
@@ -61,12 +63,19 @@ async () => {
 
 
 class Line:
-    """One connection, seen from the server."""
+    """One connection, seen from the server.
+
+    Attributes:
+        path: The path and query that it asked for, without what the client calls itself.
+        client: What the client calls itself.
+    """
 
     def __init__(self, connection: ServerConnection) -> None:
         assert connection.request is not None
         self.connection = connection
-        self.path = connection.request.path
+        found = CLIENT.search(connection.request.path)
+        self.path = CLIENT.sub("", connection.request.path)
+        self.client = found and found[1]
 
     @property
     def resume(self) -> dict[str, str] | None:
@@ -86,6 +95,10 @@ class Line:
 
     async def joined(self, pos: str, room: str = "tea", *, recovered: bool = False) -> None:
         await self.say({"type": "roomful.joined", "room": room, "pos": pos, "recovered": recovered})
+
+    async def remember(self, memory: str = "m", seconds: float = 300) -> None:
+        """Say what the server calls what it remembers."""
+        await self.say({"type": "roomful.memory", "id": memory, "seconds": seconds})
 
     async def hear(self) -> Any:
         """Return the next message: an object if it is JSON, else as it came."""

@@ -78,8 +78,24 @@ async def test_address_is_relative_to_the_page_and_keeps_its_query(tab: Tab, ser
     line = await connected(tab, server, "/ws/tea?sig=a%20b~c&x#part")
 
     assert line.path == "/ws/tea?sig=a%20b~c&x"
-    assert await tab.do("dials[0]") == f"ws://127.0.0.1:{server.port}/ws/tea?sig=a%20b~c&x"
+    address = f"ws://127.0.0.1:{server.port}/ws/tea?sig=a%20b~c&x&client={line.client}"
+    assert await tab.do("dials[0]") == address
     assert await tab.do("connection.status.state") == "connected"
+
+
+async def test_client_names_itself_and_no_other_has_the_name(tab: Tab, server: Scripted) -> None:
+    """One name for all connections that are one to the page, another for another; the page may choose one itself."""
+    first = await connected(tab, server)
+    first.cut()
+    assert await tab.status() == reconnecting(1006)
+    again = await back(tab, server)
+    other = await connected(tab, server)
+    own = await connected(tab, server, "/ws?client=mine&x")
+
+    assert first.client is not None
+    assert re.fullmatch(r"[A-Za-z0-9_-]{20,64}", first.client)
+    assert (again.client, own.path) == (first.client, "/ws?client=mine&x")
+    assert other.client != first.client
 
 
 @pytest.mark.parametrize(("url", "options"), [("http://[", {}), ("/ws", {"protocols": "no good"})])
@@ -825,7 +841,8 @@ async def test_request_that_was_never_sent_is_not_in_doubt(tab: Tab, server: Scr
 async def test_requests_end_in_doubt_when_the_page_closes(tab: Tab, server: Scripted) -> None:
     """Also those that were to be sent again: nobody will."""
     line = await connected(tab, server)
-    await tab.do("ask('a'); ask('b', 0, { resend: true })")
+    await line.remember()
+    await tab.do("ask('a', 0, { resend: false }); ask('b')")
     for _ in range(2):
         await line.hear()
 
@@ -835,15 +852,16 @@ async def test_requests_end_in_doubt_when_the_page_closes(tab: Tab, server: Scri
     assert [(await tab.next())[1]["name"] for _ in range(2)] == ["InDoubtError", "InDoubtError"]
 
 
-async def test_request_is_sent_again_if_that_is_asked_for(tab: Tab, server: Scripted) -> None:
+async def test_request_is_sent_again_to_a_server_that_remembers(tab: Tab, server: Scripted) -> None:
     """After each break, word for word under the same id, in order, and before all that has waited meanwhile."""
     line = await connected(tab, server, maxQueued=5)
     await line.joined("e:1")
+    await line.remember()
     await tab.do("""() => {
-        ask("a", 1, { resend: true });
-        ask("no");
-        ask("b", new Blob(["B"]), { resend: true });
-        ask("c", 3, { resend: true });
+        ask("a", 1);
+        ask("no", null, { resend: false });
+        ask("b", new Blob(["B"]));
+        ask("c", 3);
     }""")
     a, no, b, c = [await line.hear() for _ in range(4)]
     await line.say({"reply": a["id"], "data": "a"})
@@ -852,15 +870,19 @@ async def test_request_is_sent_again_if_that_is_asked_for(tab: Tab, server: Scri
     line.cut()
     assert await tab.status() == reconnecting(1006)
     assert (await tab.next())[1]["id"] == no["id"]
-    await tab.do("connection.send('new'); ask('d', 4, { resend: true })")
+    await tab.do("connection.send('new'); ask('d', 4)")
     again = await back(tab, server)
     assert again.resume == {"tea": "e:1"}
+    await tab.do("connection.send('newer')")  # behind what is sent again, whenever that is
+    await again.remember()
     assert [await again.hear() for _ in range(3)] == [b, c, {"type": "new"}]
     d = await again.hear()
     assert (d["type"], d["data"]) == ("d", 4)
+    assert await again.hear() == {"type": "newer"}
     again.cut()
     assert await tab.status() == reconnecting(1006, delay=500, attempt=2)
     third = await back(tab, server, after_ms=500)
+    await third.remember()
     assert [await third.hear() for _ in range(3)] == [b, c, d]
     for request in (c, d):
         await third.say({"reply": request["id"], "data": request["type"]})
@@ -869,6 +891,96 @@ async def test_request_is_sent_again_if_that_is_asked_for(tab: Tab, server: Scri
     await tab.pass_ms(30_000 - 750)
     kind, error = await tab.next()  # its time counts from the beginning
     assert (kind, error["name"]) == ("rejected", "InDoubtError")
+
+
+@pytest.mark.parametrize(
+    ("names", "seconds", "waits_ms", "is_known"),
+    [
+        (("m", "m"), 300, 250, True),
+        (("m", "n"), 300, 250, False),
+        (("m", None), 300, 250, False),
+        (("m", "m"), 1, 1000, False),
+    ],
+)
+async def test_request_is_in_doubt_if_the_server_has_forgotten(  # noqa: PLR0917 -- the last four are parameters
+    tab: Tab,
+    server: Scripted,
+    names: tuple[str, str | None],
+    seconds: float,
+    waits_ms: int,
+    is_known: bool,
+) -> None:
+    """By another name of its memory, by saying nothing, or because it was too long ago; what is new is sent then."""
+    line = await connected(tab, server, handshakeTimeout=2000, backoff={"first": 2 * waits_ms})
+    first, second = names
+    await line.remember(first, seconds)
+    await tab.do("ask('a', 0, { timeout: Infinity })")
+    a = await line.hear()
+    line.cut()
+    assert (await tab.status())["state"] == "reconnecting"
+    again = await back(tab, server, after_ms=waits_ms)
+    await tab.do("connection.send('new')")
+    if second is None:
+        await tab.pass_ms(2000)
+    else:
+        await again.remember(second, seconds)
+
+    if is_known:
+        assert await again.hear() == a
+    else:
+        kind, error = await tab.next()
+        assert (kind, error["name"], error["id"]) == ("rejected", "InDoubtError", a["id"])
+        assert error["message"] == "in doubt: the server does not remember whether it was handled"
+    assert await again.hear() == {"type": "new"}
+
+
+async def test_server_that_is_in_doubt_itself_says_so(tab: Tab, server: Scripted) -> None:
+    """The promise ends in doubt then too, and not as refused."""
+    line = await connected(tab, server)
+    await tab.do("ask('a')")
+    a = await line.hear()
+    await line.say({"reply": a["id"], "error": {"code": "in_doubt", "message": "nobody knows"}})
+
+    error = {"name": "InDoubtError", "message": "in doubt: nobody knows", "id": a["id"]}
+    assert await tab.next() == ["rejected", error]
+
+
+# ── Presence ──
+
+WATCH_PRESENCE = """(room) => connection.onPresence(room, (who, change) => {
+    told(["present", Object.fromEntries(who), change]);
+})"""
+
+
+async def test_presence_is_a_snapshot_and_what_changes_it(tab: Tab, server: Scripted) -> None:
+    """Each change with all who are there then; a new snapshot replaces what was known. Other rooms do not count."""
+    line = await connected(tab, server)
+    await tab.do(f"() => {{ ({WATCH_PRESENCE})('tea'); }}")
+    room = {"room": "tea", "at": "p:1"}
+    await line.say({"type": "roomful.occupants", **room, "who": {"ada": {"n": 1}, "bob": None}})
+    await line.say({"type": "roomful.occupants", **room, "room": "milk", "who": {"eve": None}})
+    await line.say({"type": "roomful.presence", **room, "room": "milk", "who": "eve", "present": False})
+    await line.say({"type": "roomful.presence", **room, "who": "eve", "present": True, "info": 7})
+    await line.say({"type": "roomful.presence", **room, "who": "ada", "present": False})
+    await line.say({"type": "roomful.occupants", **room, "who": {"joe": None}})
+
+    assert [await tab.next() for _ in range(4)] == [
+        ["present", {"ada": {"n": 1}, "bob": None}, None],
+        ["present", {"ada": {"n": 1}, "bob": None, "eve": 7}, {"who": "eve", "present": True, "info": 7}],
+        ["present", {"bob": None, "eve": 7}, {"who": "ada", "present": False, "info": None}],
+        ["present", {"joe": None}, None],
+    ]
+    assert await tab.do("connection.positions") == {}
+
+
+async def test_presence_handler_can_be_taken_away(tab: Tab, server: Scripted) -> None:
+    """It hears nothing more then, and others do."""
+    line = await connected(tab, server)
+    await tab.do(f"() => {{ const off = ({WATCH_PRESENCE})('tea'); ({WATCH_PRESENCE})('tea'); off(); }}")
+    await line.say({"type": "roomful.occupants", "room": "tea", "at": "p:1", "who": {}})
+
+    assert await tab.next() == ["present", {}, None]
+    assert await tab.has_been_told_all()
 
 
 async def test_ids_are_no_other_requests(tab: Tab, server: Scripted) -> None:

@@ -6,6 +6,7 @@ import shutil
 import signal
 import sys
 from collections.abc import AsyncIterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,8 @@ from tests.browser.windows import Windows
 from tests.examples.serving import ROOT
 from tests.examples.serving import Server as Process
 from tests.integration.transports import Server
+from tests.layers.servers import BINARIES
+from tests.layers.servers import Server as StateServer
 
 # One browser for all tests, and so one event loop.
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
@@ -81,15 +84,15 @@ async def test_break_is_told_and_what_it_may_have_cost_too(tab: Tab, site: tuple
     assert await tab.next() == CONNECTED
     assert (await tab.next())[0] == "event"
 
-    await tab.do("ask('close', 4000)")
+    await tab.do("ask('close', 4000, { resend: false })")
     assert (await tab.status())["state"] == "reconnecting"
     assert (await tab.next())[1]["name"] == "InDoubtError"
     await tab.pass_ms(250)
     assert await tab.next() == CONNECTED
-    kind, [joined, *_] = await tab.next()  # nothing was pushed: nothing is missing
+    kind, [joined, _, _, start] = await tab.next()  # nothing was pushed: nothing is missing
     assert (kind, joined) == ("event", "roomful.joined")
 
-    await tab.do("ask('close', 4000)")
+    await tab.do("ask('close', 4000, { resend: false })")
     assert (await tab.status())["state"] == "reconnecting"
     assert (await tab.next())[1]["name"] == "InDoubtError"
     await hub.push("tea", Event("post", "missed"))
@@ -97,8 +100,88 @@ async def test_break_is_told_and_what_it_may_have_cost_too(tab: Tab, site: tuple
     assert await tab.next() == CONNECTED
     assert await tab.next() == [
         "gap",
-        {"room": "tea", "epoch": None, "ranges": None, "reason": "not recovered"},
+        {"room": "tea", "epoch": start.split(":")[0], "ranges": [[1, 1]], "reason": "evicted"},
     ]
+
+
+async def test_answer_that_was_lost_comes_when_the_page_is_back(tab: Tab, site: tuple[Server, Hub]) -> None:
+    """The connection ends while the handler is at work: the promise ends as done, and the handler has run once."""
+    await tab.connect("/ws/tea", types=("sold",))
+    assert await tab.next() == CONNECTED
+    assert await tab.do("ask('buy', 'tea')") is None
+    assert (await tab.next())[1][:2] == ["sold", "tea"]
+    assert (await tab.status())["state"] == "reconnecting"
+    await tab.pass_ms(250)
+    assert await tab.next() == CONNECTED
+
+    assert await tab.next() == ["done", "TEA"]
+    _, hub = site
+    assert (hub.statistics().pushes, hub.statistics().repeated) == (1, 1)
+
+
+async def test_presence_of_a_hub_arrives(tab: Tab, site: tuple[Server, Hub]) -> None:
+    """A page combines the snapshot that the server sends with what follows."""
+    _, hub = site
+    await tab.do("""() => {
+        watch(open_("/ws/present"));
+        connection.onPresence("present", (who, change) => told(["present", [...who.keys()].sort(), change]));
+    }""")
+    assert await tab.status() == {"state": "connecting"}
+    assert await tab.next() == CONNECTED
+    seen = [await tab.next()]
+    while seen[-1][1] != ["tab"] or seen[-1][2] is None:
+        seen.append(await tab.next())
+    assert ["present", [], None] in seen
+
+    await hub.engine.layer.appear("present", "eve", b'{"n":1}')  # type: ignore[attr-defined] # it knows presence
+    await hub.engine.layer.disappear("present", "eve")  # type: ignore[attr-defined] # likewise
+    assert await tab.next() == ["present", ["eve", "tab"], {"who": "eve", "present": True, "info": {"n": 1}}]
+    assert await tab.next() == ["present", ["tab"], {"who": "eve", "present": False, "info": None}]
+
+
+@pytest.mark.parametrize("layer", ["memory", *BINARIES])
+async def test_server_that_is_killed_before_it_answers_leaves_no_lie(
+    browser: Browser, tmp_path: Path, layer: str
+) -> None:
+    """What it had handled is in doubt and is not handled again; what it had not is, where the memory survives it."""
+    handled = tmp_path / "handled"
+    with ExitStack() as stack:
+        url = "memory://" if layer == "memory" else stack.enter_context(StateServer(BINARIES[layer])).url
+        environment = {"LAYER": url, "HANDLED": str(handled)}
+        target = "tests.browser.mortal_app:app"
+        server = Process(
+            [sys.executable, "-m", "roomful", "serve", target, "--app-dir", str(ROOT)], environment
+        )
+        context = await browser.new_context()
+        try:
+            tab = await Tab.open(await context.new_page(), server.port)
+            await tab.connect("/ws", types=("roomful.memory",))
+            assert await tab.next() == CONNECTED
+            assert (await tab.next())[0] == "event"
+            await tab.do("() => { ask('count', 1); }")
+            assert await tab.next() == ["done", 1]
+            await tab.do(
+                "() => { ask('die', 2, { timeout: Infinity }); ask('count', 3, { timeout: Infinity }); }"
+            )
+            assert (await tab.status())["state"] == "reconnecting"
+            server.stop(signal.SIGKILL)
+            server.start()
+            await tab.pass_ms(250)
+            assert await tab.next() == CONNECTED
+            assert (await tab.next())[0] == "event"
+            first, second = await tab.next(), await tab.next()
+        finally:
+            await context.close()
+            if server.is_running():
+                server.stop()
+    assert (first[0], first[1]["name"]) == ("rejected", "InDoubtError")
+    if layer == "memory":
+        assert second[1]["name"] == "InDoubtError"
+        assert handled.read_text().split() == ["1", "2"]
+    else:
+        assert second == ["done", 3]
+        assert handled.read_text().split() == ["1", "2", "3"]
+    assert "Traceback" not in server.log
 
 
 async def test_refusal_is_obeyed(tab: Tab) -> None:

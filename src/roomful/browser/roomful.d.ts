@@ -46,8 +46,9 @@ export interface RequestOptions {
   /** How long to wait for the reply; `Options.timeout` by default. */
   timeout?: number;
   /**
-   * Send the request again, under its id, when the connection has come back before the reply came.
-   * It takes effect once only on a server that remembers ids; false by default.
+   * Send the request again, under its id, when the connection has come back before the reply came; true by default.
+   * It takes effect once: it is sent again only to a server that has said that it remembers, and still does.
+   * Otherwise it ends in doubt.
    */
   resend?: boolean;
   /** An id of your own, such as that of an `InDoubtError`; by default one that no other request of any page has. */
@@ -98,6 +99,15 @@ export interface Gap {
   readonly reason: string;
 }
 
+/** Somebody has come or gone, or says something else of itself. */
+export interface PresenceChange<Info = unknown> {
+  readonly who: string;
+  /** Whether it is present now. */
+  readonly present: boolean;
+  /** What it says of itself; null if it is not present or says nothing. */
+  readonly info: Info | null;
+}
+
 /** The server answered a request with an error, or with one that belongs to no request (`onError`). */
 export class RoomfulError extends Error {
   constructor(code: string, message?: string);
@@ -138,6 +148,16 @@ export interface Connection {
   /** Call a handler with each error that answers no request. Without one, they are shown on the console. */
   onError(handler: (error: RoomfulError) => void): Off;
 
+  /**
+   * Call a handler with those who are present in a room, by name, whenever that changes.
+   * Before the server has sent them all (`send_presence`), and only then, it is not known who was there before.
+   * The change is null where all were sent anew: on a connection that has come back, or after a gap.
+   */
+  onPresence<Info = unknown>(
+    room: string,
+    handler: (who: ReadonlyMap<string, Info | null>, change: PresenceChange<Info> | null) => void,
+  ): Off;
+
   /** Call a handler with each message that is no event: text or bytes of the application's own. */
   onMessage(handler: (message: string | ArrayBuffer) => void): Off;
 
@@ -155,7 +175,7 @@ export interface Connection {
   /**
    * Send an event and wait for its reply. The promise always ends (unless `timeout` is `Infinity`), in one of four ways:
    * with the reply, with a `RoomfulError` (the server refused), with a `NotSentError` (nothing has happened),
-   * or with an `InDoubtError` (the connection ended or time ran out before the reply came).
+   * or with an `InDoubtError` (time ran out, or the connection ended and the server does not remember; or it says so).
    */
   request<Reply = unknown>(type: string, data?: unknown, options?: RequestOptions): Promise<Reply>;
 

@@ -57,6 +57,8 @@ class Connection {
   #dials = 0; // the last dial counts, whatever an earlier one still waits for
   #timer; // of the handshake, or of the wait for the next one
   #openedAt = Infinity;
+  #memory = null; // what the server calls what it remembers of this client, and for how long
+  #holds = false; // whether all that is sent waits until the server has said whether it remembers
   #attempts = 0; // dials in a row that led to no lasting connection
   #positions; // room → pos of the last that arrived
   #resumed = new Map(); // what #positions were when the present socket was dialled, until the room answers
@@ -144,11 +146,30 @@ class Connection {
     return off;
   }
 
+  onPresence(room, handler) {
+    const who = new Map();
+    const offs = [
+      this.on("roomful.occupants", (_, frame) => {
+        if (frame.room !== room) return;
+        who.clear();
+        for (const [name, info] of Object.entries(frame.who)) who.set(name, info);
+        handler(who, null);
+      }),
+      this.on("roomful.presence", (_, { room: of, who: name, present, info = null }) => {
+        if (of !== room) return;
+        if (present) who.set(name, info);
+        else who.delete(name);
+        handler(who, { who: name, present, info });
+      }),
+    ];
+    return () => offs.forEach((off) => off());
+  }
+
   send(type, data) {
     this.#submit({ type, data, message: encode({ type }, data) });
   }
 
-  request(type, data, { timeout = this.#options.timeout, resend = false, id = this.#newId() } = {}) {
+  request(type, data, { timeout = this.#options.timeout, resend = true, id = this.#newId() } = {}) {
     return new Promise((resolve, reject) => {
       if (this.#requests.has(id)) throw new TypeError("a request with this id waits for its reply");
       const request = { id, resend, resolve, reject, wasSent: false, message: encode({ type, id }, data) };
@@ -185,7 +206,7 @@ class Connection {
 
   #open(url) {
     const { WebSocket, protocols } = this.#options;
-    const socket = new WebSocket(addressOf(url, this.#positions), protocols);
+    const socket = new WebSocket(addressOf(url, this.#session, this.#positions), protocols);
     this.#socket = socket;
     this.#resumed = new Map(this.#positions);
     socket.binaryType = "arraybuffer"; // a Blob would have to be waited for, and be overtaken by texts
@@ -197,18 +218,42 @@ class Connection {
   #opened() {
     clearTimeout(this.#timer);
     this.#openedAt = performance.now();
-    // Those that have been sent before are older than all that waits, and only those that may be resent are left.
-    for (const request of this.#requests.values()) if (request.wasSent) this.#transmit(request);
-    for (const entry of this.#queue.splice(0)) this.#transmit(entry);
+    // Those that have been sent before are older than all that waits, so all waits until they are settled.
+    this.#holds = this.#sent().length > 0;
+    if (this.#holds) this.#timer = setTimeout(() => this.#settle(null), this.#options.handshakeTimeout);
+    else this.#flush();
     this.#tell({ state: "connected" });
+  }
+
+  // A server that remembers says so on each connection, and by another name once it has forgotten.
+  #settle(memory) {
+    const known = memory !== null && memory.id === this.#memory?.id;
+    this.#memory = memory;
+    if (!this.#holds) return;
+    clearTimeout(this.#timer);
+    this.#holds = false;
+    for (const request of this.#sent()) {
+      // Not up to the last moment: what is sent now arrives later.
+      if (known && performance.now() - request.sentAt < memory.seconds * 900) this.#transmit(request);
+      else this.#fail(request, "the server does not remember whether it was handled");
+    }
+    this.#flush();
+  }
+
+  #sent() {
+    return [...this.#requests.values()].filter(({ wasSent }) => wasSent);
+  }
+
+  #flush() {
+    for (const entry of this.#queue.splice(0)) this.#transmit(entry);
   }
 
   #ended(code, reason) {
     // Not every connection that opens is a success: one that is closed again at once must not be dialled at once.
     if (performance.now() - this.#openedAt >= this.#backoff.stable) this.#attempts = 0;
     if (!mayComeBack(code)) return this.#finish(code, reason, "server");
-    for (const request of this.#requests.values()) {
-      if (request.wasSent && !request.resend) this.#fail(request, "the connection ended before the reply came");
+    for (const request of this.#sent()) {
+      if (!request.resend || !this.#memory) this.#fail(request, "the connection ended before the reply came");
     }
     this.#wait({ code, reason });
   }
@@ -234,6 +279,7 @@ class Connection {
   #drop() {
     clearTimeout(this.#timer);
     this.#dials++;
+    this.#holds = false;
     this.#openedAt = Infinity;
     const socket = this.#socket;
     if (!socket) return;
@@ -257,7 +303,7 @@ class Connection {
 
   #submit(entry) {
     // A socket that is closing takes everything and sends nothing, so it is asked itself.
-    if (this.#socket?.readyState === OPEN) return this.#transmit(entry);
+    if (this.#socket?.readyState === OPEN) return this.#holds ? void this.#queue.push(entry) : this.#transmit(entry);
     if (this.#status.state === "closed") throw new NotSentError("not sent: the connection is closed");
     const { length } = this.#queue;
     if (length >= this.#options.maxQueued) {
@@ -268,6 +314,7 @@ class Connection {
 
   #transmit(entry) {
     entry.wasSent = true;
+    entry.sentAt ??= performance.now();
     this.#socket.send(entry.message);
   }
 
@@ -290,6 +337,7 @@ class Connection {
     if (frame === null) return call(this.#messageHandlers, message);
     if (typeof frame.type !== "string") return this.#answer(frame);
     const { type, room, pos } = frame;
+    if (type === "roomful.memory") this.#settle(frame);
     if (typeof pos === "string") this.#positions.set(room, pos);
     const before = this.#resumed.get(room);
     if (type === "roomful.joined" || type === "roomful.gap") this.#resumed.delete(room);
@@ -310,7 +358,8 @@ class Connection {
     const request = this.#requests.get(reply);
     if (!request) return; // it has been given up
     this.#forget(request);
-    if (error) request.reject(new RoomfulError(error.code, error.message));
+    if (error?.code === "in_doubt") request.reject(new InDoubtError(`in doubt: ${error.message}`, reply));
+    else if (error) request.reject(new RoomfulError(error.code, error.message));
     else request.resolve(data);
   }
 }
@@ -336,16 +385,19 @@ function call(handlers, ...args) {
 
 // ── The wire ──
 
-function addressOf(url, positions) {
+function addressOf(url, client, positions) {
   const address = new URL(url, globalThis.document?.baseURI ?? globalThis.location?.href);
   address.protocol = address.protocol.replace(/^http/, "ws");
   address.hash = "";
+  // Appended as text: setting a parameter would write the whole query anew, which may be signed.
+  const append = (name, value) => {
+    address.search += `${address.search ? "&" : "?"}${name}=${encodeURIComponent(value)}`;
+  };
   if (positions.size) {
     if (address.searchParams.has("resume")) address.searchParams.delete("resume");
-    // Appended as text: setting a parameter would write the whole query anew, which may be signed.
-    const resume = `resume=${encodeURIComponent(JSON.stringify(Object.fromEntries(positions)))}`;
-    address.search += (address.search ? "&" : "?") + resume;
+    append("resume", JSON.stringify(Object.fromEntries(positions)));
   }
+  if (!address.searchParams.has("client")) append("client", client);
   return address.href;
 }
 
