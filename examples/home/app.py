@@ -8,6 +8,7 @@ from pathlib import Path
 
 from fastapi import FastAPI
 
+from examples.alarms.app import app as token_alarms
 from examples.broadcast.app import app as broadcast
 from examples.chat.app import app as chat
 from examples.django_alarms.app import app as alarms
@@ -16,7 +17,13 @@ from examples.pages import add_page
 
 __all__ = ("app",)
 
-EXAMPLES = {"/broadcast": broadcast, "/chat": chat, "/alarms": alarms, "/layered": layered}
+EXAMPLES = {
+    "/broadcast": broadcast,
+    "/chat": chat,
+    "/alarms": alarms,
+    "/token-alarms": token_alarms,
+    "/layered": layered,
+}
 
 
 @asynccontextmanager

@@ -167,7 +167,7 @@ class JwtAuth:
     async def _refuse(self, scope: Scope, receive: Receive, send: Send, refusal: Refuse) -> None:
         if self._tell_browsers and (await receive())["type"] != "websocket.connect":
             return  # the client went before its handshake
-        await refuse_handshake(send, scope.get("extensions"), refusal, tell_browsers=self._tell_browsers)
+        await refuse_handshake(send, scope, refusal, tell_browsers=self._tell_browsers)
 
 
 def _answering(send: Send, subprotocol: str | None) -> Send:

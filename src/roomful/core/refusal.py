@@ -54,13 +54,14 @@ async def respond(
 
 
 async def refuse_handshake(
-    send: Send, extensions: Mapping[str, Any] | None, refusal: Refuse, *, tell_browsers: bool
+    send: Send, scope: Mapping[str, Any], refusal: Refuse, *, tell_browsers: bool
 ) -> None:
     """Refuse a handshake that nobody has answered yet.
 
     Args:
         send: The server's.
-        extensions: The scope's `extensions`; without `websocket.http.response` the server says 403 by itself.
+        scope: The handshake's, without secrets; where its extensions lack `websocket.http.response` the server says 403
+            by itself.
         refusal: Status, reason and headers.
         tell_browsers: Whether to accept and then close with the code that says what the status says, because a page
             learns nothing of an HTTP response but that there was one.
@@ -68,9 +69,11 @@ async def refuse_handshake(
     code = int(close_code_for_status(refusal.status))
     close = {"type": "websocket.close", "code": code, "reason": close_reason(refusal.reason)}
     if tell_browsers:
-        await send({"type": "websocket.accept"})
+        # Browsers end a handshake by themselves when none of the subprotocols that they offer is answered.
+        offered = scope.get("subprotocols") or (None,)
+        await send({"type": "websocket.accept", "subprotocol": offered[0]})
         await send(close)
-    elif "websocket.http.response" in (extensions or {}):
+    elif "websocket.http.response" in (scope.get("extensions") or {}):
         response = refusal_response(refusal.status, refusal.reason, refusal.headers)
         await respond(send, *response, prefix="websocket.http.response")
     else:

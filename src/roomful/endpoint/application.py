@@ -117,7 +117,7 @@ class ConsumerApp:
             refusal = _refusal_of(error)
             if refusal is None:
                 raise
-            await refuse_handshake(send, extensions, refusal, tell_browsers=gate.rules.tell_browsers)
+            await refuse_handshake(send, scope, refusal, tell_browsers=gate.rules.tell_browsers)
             return
         guard: Guard | None = None
         if visit is not None:
