@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from roomful.probe.diagnosis.causes import CAUSES, SYMPTOMS
+from roomful.probe.diagnosis.causes import CAUSES
 from roomful.probe.diagnosis.facts import FACTS, Fact
 from roomful.probe.diagnosis.judge import judge
+from roomful.probe.diagnosis.symptoms import SYMPTOMS
 from roomful.probe.findings import Diagnosis, RivalState, Status
 from roomful.probe.intervention.measures import MEASURES
 from tests.probe.broken import BROKEN, Broken

@@ -9,11 +9,16 @@ import pytest
 
 from roomful.probe.arguments import parse
 from roomful.probe.child import Child
-from roomful.probe.diagnosis.causes import cause_of
+from roomful.probe.diagnosis.causes import Effect, cause_of
 from roomful.probe.errors import UsageError
-from roomful.probe.findings import Arm, Knob, Prediction, Round, Status
-from roomful.probe.intervention.knobs import PLACEBO, parse_knob, setting_of
+from roomful.probe.findings import Arm, Diagnosis, Finding, Knob, Prediction, Round, Status, Symptom
+from roomful.probe.intervention import rounds as rounds_module
+from roomful.probe.intervention.knobs import PLACEBO, Setting, parse_knob, setting_of
 from roomful.probe.intervention.predict import decide, predict, ratio_of
+from roomful.probe.intervention.rounds import Plan, intervene
+from roomful.probe.options import Options
+from roomful.probe.results import Result
+from roomful.probe.target import Target
 
 TWICE = Prediction("twice", "lone_echo", "s", 1.5, 2.66)
 GONE = Prediction("gone", "duplicate_share", "share", 0.0, 0.1)
@@ -152,3 +157,67 @@ def test_ratios_are_of_medians() -> None:
 def test_the_placebo_is_a_variable_that_nobody_reads() -> None:
     """Ours by default."""
     assert (PLACEBO.kind, PLACEBO.a != PLACEBO.b) == ("env", True)
+
+
+TWO = ("too_big", "blocking")
+
+
+def found(*causes: str) -> Diagnosis:
+    """Return a diagnosis that names causes."""
+    findings = tuple(
+        Finding(
+            Symptom("s", "It is slow."), Status.SUPPORTED, each, each, f"Because of {each}.", "c", "k", (), ()
+        )
+        for each in causes
+    )
+    return Diagnosis(Status.SUPPORTED, " ".join(each.sentence for each in findings), findings)
+
+
+async def intervened(
+    diagnosis: Diagnosis, monkeypatch: pytest.MonkeyPatch, moves: str, *knobs: str
+) -> tuple[Diagnosis, list[str]]:
+    """Intervene where one measure moves with the knob and the others do not; no server is started."""
+
+    async def measured(setting: Setting, effect: Effect, result: object, plan: object) -> tuple[float, None]:
+        return (2.0 if setting.environment.get("A") == "2" and effect.measure == moves else 1.0), None
+
+    monkeypatch.setattr(rounds_module, "_measured", measured)
+    plan = Plan(("serve",), Options(Target("")), "/ws", 1.0, [parse_knob(knob) for knob in knobs], PLACEBO)
+    said: list[str] = []
+    empty = Result("run", {}, {}, {}, "")
+    return await intervene(diagnosis, empty, plan, say=said.append, clock=lambda: 0.0), said
+
+
+async def test_a_knob_proves_one_cause_and_says_nothing_of_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other stays supported, although that knob did not move its border."""
+    made, said = await intervened(found(*TWO), monkeypatch, "lone_echo", "env:A=1,2")
+    assert [each.status for each in made.findings] == [Status.SUPPORTED, Status.PROVEN]
+    assert made.findings[0].intervention is None
+    assert made.sentence == found(*TWO).sentence
+    proof = made.findings[1].intervention
+    assert proof is not None
+    assert [each.arm for each in proof.rounds] == [Arm.A, Arm.B, Arm.PLACEBO] * 3
+    assert said[0].startswith("Prediction: ")
+
+
+async def test_a_cause_that_does_not_move_is_taken_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The verdict says what refuted it."""
+    made, _ = await intervened(found("blocking"), monkeypatch, "nothing", "env:A=1,2")
+    (finding,) = made.findings
+    assert (made.status, finding.status, finding.cause) == (Status.UNDETERMINED, Status.UNDETERMINED, None)
+    assert finding.intervention is not None
+    assert finding.intervention.outcome is Status.REFUTED
+    assert "was refuted" in made.sentence
+
+
+async def test_one_cause_of_two_symptoms_is_tried_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And proven for both."""
+    made, said = await intervened(found("blocking", "blocking"), monkeypatch, "lone_echo", "env:A=1,2")
+    assert [each.status for each in made.findings] == [Status.PROVEN, Status.PROVEN]
+    assert len(said) == 1 + 9
+
+
+async def test_a_second_knob_may_prove_what_the_first_did_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The best outcome counts."""
+    made, _ = await intervened(found("blocking"), monkeypatch, "lone_echo", "env:B=1,2", "env:A=1,2")
+    assert made.findings[0].status is Status.PROVEN

@@ -11,11 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from roomful.probe.diagnosis.causes import CAUSES, SYMPTOMS, Cause, SymptomRule
+from roomful.probe.diagnosis.causes import CAUSES, Cause
 from roomful.probe.diagnosis.conditions import Condition
 from roomful.probe.diagnosis.facts import Facts, gather
 from roomful.probe.diagnosis.notes import notes_of
 from roomful.probe.diagnosis.reading import Json
+from roomful.probe.diagnosis.symptoms import SYMPTOMS, SymptomRule
 from roomful.probe.diagnosis.words import in_words
 from roomful.probe.findings import Diagnosis, Evidence, Finding, Rival, RivalState, Status, Symptom
 

@@ -22,6 +22,7 @@ __all__ = ("Plan", "intervene")
 
 _MOST_BYTES: Final = 64 << 20
 _SIZE: Final = 128
+_RANK: Final = {Status.REFUTED: 0, Status.SUPPORTED: 1, Status.PROVEN: 2}
 _MOST_S: Final = 60.0
 
 
@@ -68,45 +69,50 @@ async def intervene(
         say: Told each prediction before anything is changed, and each measure.
         clock: Seconds since the run began.
     """
-    findings = list(diagnosis.findings)
+    best: dict[str, Intervention] = {}
     for knob in plan.knobs:
-        for place, finding in enumerate(findings):
-            if finding.cause is None or finding.status is Status.PROVEN:
+        # A cause may have two symptoms, and is tried once.
+        for cause in dict.fromkeys(diagnosis.causes):
+            if cause in best and best[cause].outcome is Status.PROVEN:
                 continue
-            made = await _try(finding, knob, result, plan, say=say, clock=clock)
+            made = await _try(cause, knob, result, plan, say=say, clock=clock)
             if made is None:
                 continue
-            better = finding.intervention is None or _RANK[made.outcome] > _RANK[finding.intervention.outcome]
-            if better:
-                findings[place] = replace(finding, intervention=made)
+            if cause not in best or _RANK[made.outcome] > _RANK[best[cause].outcome]:
+                best[cause] = made
             if made.outcome is Status.PROVEN:
-                findings[place] = replace(findings[place], status=Status.PROVEN)
                 break
-    named = [finding for finding in findings if finding.cause is not None]
-    proven = {each.intervention.knob for each in named if each.intervention and each.status is Status.PROVEN}
-    findings = [_settled(finding, proven) for finding in findings]
+    proven = {made.knob for made in best.values() if made.outcome is Status.PROVEN}
+    findings = [_settled(finding, best.get(finding.cause or ""), proven) for finding in diagnosis.findings]
     sentences = list(dict.fromkeys(finding.sentence for finding in findings))
     before = list(dict.fromkeys(finding.sentence for finding in diagnosis.findings))
     sentence = diagnosis.sentence if sentences == before else " ".join(sentences)
     return replace(diagnosis, status=findings[0].status, sentence=sentence, findings=tuple(findings))
 
 
-_RANK: Final = {Status.REFUTED: 0, Status.SUPPORTED: 1, Status.PROVEN: 2}
-
-
-def _settled(finding: Finding, proven: set[Knob]) -> Finding:
-    made = finding.intervention
-    if made is None or made.outcome is not Status.REFUTED:
+def _settled(finding: Finding, made: Intervention | None, proven: set[Knob]) -> Finding:
+    """Return a finding with what came of turning knobs."""
+    if made is None or (made.outcome is Status.REFUTED and made.knob in proven):
+        # Nothing was turned for it, or a knob that was another cause's.
         return finding
-    if made.knob in proven:
-        # It was another cause's.
-        return replace(finding, intervention=None)
+    if made.outcome is Status.PROVEN:
+        return replace(finding, status=Status.PROVEN, intervention=made)
+    if made.outcome is not Status.REFUTED:
+        return replace(finding, intervention=made)
     sentence = f"{finding.symptom.sentence} The cause is not known: “{finding.title}” was refuted, as {made.because}."
-    return replace(finding, status=Status.UNDETERMINED, cause=None, sentence=sentence, cure=None, knob=None)
+    return replace(
+        finding,
+        status=Status.UNDETERMINED,
+        cause=None,
+        sentence=sentence,
+        cure=None,
+        knob=None,
+        intervention=made,
+    )
 
 
 async def _try(
-    finding: Finding,
+    cause_id: str,
     knob: Knob,
     result: Result,
     plan: Plan,
@@ -114,8 +120,7 @@ async def _try(
     say: Callable[[str], None],
     clock: Callable[[], float],
 ) -> Intervention | None:
-    assert finding.cause is not None, "the caller has looked"
-    cause = cause_of(finding.cause)
+    cause = cause_of(cause_id)
     if cause.effect is None:
         return None
     unit = MEASURES[cause.effect.measure].unit
