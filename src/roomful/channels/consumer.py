@@ -173,7 +173,7 @@ class AsyncConsumer:
             raise ValueError(error)
         logger.error("%s", error)
 
-    async def _missed(self, count: int) -> None:
+    async def _missed(self, count: int | None) -> None:
         on_gap = getattr(self, "on_gap", None)
         if on_gap is not None:
             await on_gap(count)
@@ -228,7 +228,7 @@ class SyncConsumer(AsyncConsumer):
     async def _unhandled(self, message: Event) -> None:
         await database_sync_to_async(self.unknown_type)(message)
 
-    async def _missed(self, count: int) -> None:
+    async def _missed(self, count: int | None) -> None:
         on_gap = getattr(self, "on_gap", None)
         if on_gap is not None:
             await database_sync_to_async(on_gap)(count)

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from ..core.limits import Limits
+from ..django.mailbox import Missed
 from .exceptions import StopConsumer
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class Desk:
         receive: ASGI's.
         source: The consumer's channel, where it has one.
         deliver: Handles one message of the channel, likewise.
-        missed: Told how many messages of the channel were dropped because too many waited.
+        missed: Told how many messages of the channel were dropped, or None where nobody knows.
         reads_ahead: Whether it receives while a handler runs. A worker's must not: what it has not received is left for
             another.
         limits: How far it reads ahead, and how long handlers have in the end.
@@ -58,7 +59,7 @@ class Desk:
         source: Source | None,
         *,
         deliver: Dispatch,
-        missed: Callable[[int], Awaitable[object]],
+        missed: Callable[[int | None], Awaitable[object]],
         reads_ahead: bool,
         limits: Limits,
         lanes: Lanes,
@@ -148,8 +149,8 @@ class Desk:
         source = self._source
         if source is not None and self._end is None and (self._channel_is_next or not self._waiting):
             taken = source.take()
-            if isinstance(taken, int):
-                return self._missed(taken)
+            if isinstance(taken, Missed):
+                return self._missed(taken.count)
             if taken is not None:
                 self._channel_is_next = False
                 return self._deliver(taken)

@@ -27,8 +27,8 @@ class Source(Protocol):
             fail: Called with the error after which no message comes any more.
         """
 
-    def take(self) -> Message | int | None:
-        """Return the next message, or how many were dropped in its place."""
+    def take(self) -> Message | Missed | None:
+        """Return the next message, or what stands for those that were dropped in its place."""
 
     async def stop(self) -> None:
         """End; no message is taken any more."""
@@ -54,12 +54,11 @@ class MailboxSource:
         self._mailbox = self._layer.listen(self._channel, waiter)
         wake()  # for what had come before
 
-    def take(self) -> Message | int | None:
+    def take(self) -> Message | Missed | None:
         """Take; see `Source`."""
         if self._mailbox is None or not self._mailbox.has_any:
             return None
-        taken = self._mailbox.take_any(self._layer.clock())
-        return taken.count if isinstance(taken, Missed) else taken
+        return self._mailbox.take_any(self._layer.clock())
 
     async def stop(self) -> None:
         """Leave all groups; see `Source`."""
@@ -84,7 +83,7 @@ class ReceivingSource:
         """Receive; see `Source`."""
         self._task = asyncio.Task(self._run(wake, fail), loop=asyncio.get_running_loop())
 
-    def take(self) -> Message | int | None:
+    def take(self) -> Message | Missed | None:
         """Take; see `Source`."""
         message, self._message = self._message, None
         if message is not None:

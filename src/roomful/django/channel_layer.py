@@ -13,14 +13,20 @@ import time
 import weakref
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, Final, Literal, TypeAlias
 
-from channels.exceptions import ChannelFull, InvalidChannelLayerError
+import msgspec
+from channels.exceptions import ChannelFull, InvalidChannelLayerError, MessageTooLarge
 from channels.layers import BaseChannelLayer
 
+from ..core.errors import LayerError
 from ..hub.throttle import Throttle
+from .hosts import urls_of
 from .mailbox import Mailbox, Message, Waiter
 from .switchboard import Sent, Switchboard
+
+if TYPE_CHECKING:
+    from .exchange import Exchange
 
 __all__ = ("ChannelLayer", "LayerStatistics", "OnFull")
 
@@ -41,6 +47,7 @@ class LayerStatistics:
         sent: Messages that were put into channels, once for each.
         full: Messages that were dropped because a channel was full, once for each.
         expired: Messages that were dropped because nobody took them in time.
+        lost: How often a broken connection to Redis has cost messages that could not be read again.
     """
 
     channels: int
@@ -48,6 +55,7 @@ class LayerStatistics:
     sent: int
     full: int
     expired: int
+    lost: int
 
 
 class NotAMessage(TypeError, AssertionError):
@@ -76,6 +84,7 @@ class ChannelLayer(BaseChannelLayer):
         channel_capacity: Other capacities, by pattern (`"http.*"`) or compiled expression; the first match holds.
         on_full: What `group_send` does about a channel that is full: count and log it, or raise `ChannelFull` after
             the others have got the message.
+        max_message_bytes: The largest message that travels between processes, encoded.
         clock: The time in seconds, from any beginning.
 
     Raises:
@@ -94,15 +103,21 @@ class ChannelLayer(BaseChannelLayer):
         capacity: int = 100,
         channel_capacity: Mapping[object, int] | None = None,
         on_full: OnFull = "log",
+        max_message_bytes: int = 1024 * 1024,
         clock: Callable[[], float] = time.monotonic,
         **unknown: object,
     ) -> None:
         if unknown:
             raise InvalidChannelLayerError(
                 f"CONFIG of roomful.django.ChannelLayer has {min(unknown)!r}, which is not known; expected hosts, "
-                "prefix, expiry, group_expiry, capacity, channel_capacity or on_full"
+                "prefix, expiry, group_expiry, capacity, channel_capacity, on_full or max_message_bytes"
             )
-        for name, value in (("expiry", expiry), ("group_expiry", group_expiry), ("capacity", capacity)):
+        for name, value in (
+            ("expiry", expiry),
+            ("group_expiry", group_expiry),
+            ("capacity", capacity),
+            ("max_message_bytes", max_message_bytes),
+        ):
             if not value > 0:
                 raise InvalidChannelLayerError(f"{name} is {value}; expected more than 0")
         if on_full not in ("log", "raise"):
@@ -113,13 +128,39 @@ class ChannelLayer(BaseChannelLayer):
         self.group_expiry = group_expiry
         self.clock = clock
         self._on_full = on_full
+        self._max_bytes = max_message_bytes
         self._node = secrets.token_hex(8)
-        self._sent = self._full = 0
+        self._sent = self._full = self._lost = 0
         self._throttle = Throttle()
         self._board = Switchboard(self.get_capacity, expiry_s=expiry, group_expiry_s=group_expiry)
+        urls = urls_of(hosts) if hosts else ()
+        self._exchange: Exchange | None = self._make_exchange(urls) if urls else None
+        self._hears_node = False
+
+    def _make_exchange(self, urls: tuple[str, ...]) -> Exchange:
+        try:
+            from .exchange import Exchange  # noqa: PLC0415 -- its packages are optional
+
+            return Exchange(
+                urls,
+                self.prefix,
+                self._node,
+                _Local(self, self._board),
+                expiry_s=self.expiry,
+                group_expiry_s=self.group_expiry,
+            )
+        except ModuleNotFoundError as error:
+            raise InvalidChannelLayerError(f"hosts need {error.name}: pip install 'roomful[redis]'") from None
+        except LayerError as error:
+            raise InvalidChannelLayerError(f"hosts cannot be used: {error}") from None
 
     def __repr__(self) -> str:
         return f"<ChannelLayer {self._node}>"
+
+    @property
+    def client_prefix(self) -> str:
+        """What the names of this process's channels have before their exclamation mark, as channels_redis calls it."""
+        return self._node
 
     # ── Channels ──
 
@@ -127,11 +168,18 @@ class ChannelLayer(BaseChannelLayer):
         """Put a message into a channel.
 
         Raises:
-            ChannelFull: As many messages wait there as may.
-            TypeError: The name or the message is not one.
+            ChannelFull: As many messages wait there as may. A channel of another process has its drops counted and
+                logged there.
+            MessageTooLarge: It is larger than `max_message_bytes`, and for another process.
+            TypeError: The name or the message is not one, or the message holds what MessagePack does not have.
+            LayerError: The servers cannot be reached.
         """
         _check_message(message)
         self.require_valid_channel_name(channel)
+        if self._exchange is not None and not self._is_own(channel):
+            sending = self._exchange.send(channel, self._packed(message), self.get_capacity(channel))
+            await self._exchange.run(sending)
+            return
         if not self._board.send(channel, message, self.clock()):
             self._full += 1
             raise ChannelFull(
@@ -150,12 +198,17 @@ class ChannelLayer(BaseChannelLayer):
         """
         self.require_valid_channel_name(channel)
         self._check_own(channel)
+        if self._exchange is not None and "!" not in channel:
+            return await self._exchange.receive(channel)
         return await self._board.receive(channel, self.clock)
 
     async def new_channel(self, prefix: str = "specific") -> str:
         """Return the name of a new channel, on which this process alone receives."""
         plain = f"{prefix}.{self._node}!{secrets.token_hex(12)}"
         self.require_valid_channel_name(plain)
+        if self._exchange is not None and not self._hears_node:
+            await self._exchange.run(self._exchange.attach_node())
+            self._hears_node = True
         name = _ChannelName(plain)
         # A consumer that dies takes the name with it; what it left in groups must not stay.
         weakref.finalize(name, self._board.orphaned, plain).atexit = False
@@ -164,16 +217,27 @@ class ChannelLayer(BaseChannelLayer):
     # ── Groups ──
 
     async def group_add(self, group: str, channel: str) -> None:
-        """Add a channel to a group; a second time changes nothing."""
+        """Add a channel to a group; a second time changes nothing. What is sent to the group after this reaches it."""
         self.require_valid_group_name(group)
         self.require_valid_channel_name(channel)
-        self._board.add(str(group), str(channel), self.clock())
+        exchange = self._exchange
+        if exchange is None or self._is_own(channel):
+            self._board.add(str(group), str(channel), self.clock())
+            # It may be detached while it is attached, because the last of others has left meanwhile.
+            while exchange is not None and not exchange.is_received(group):
+                await exchange.run(exchange.attach_group(group))
+        else:
+            await exchange.run(exchange.add_member(group, channel))
 
     async def group_discard(self, group: str, channel: str) -> None:
         """Remove a channel from a group; not to be in it is no error."""
         self.require_valid_group_name(group)
         self.require_valid_channel_name(channel)
-        self._board.discard(group, channel)
+        exchange = self._exchange
+        if exchange is not None and not self._is_own(channel):
+            await exchange.run(exchange.discard_member(group, channel))
+        elif self._board.discard(group, channel) and exchange is not None:
+            exchange.release([group])
 
     async def group_send(self, group: str, message: Message, *, on_full: OnFull | None = None) -> None:
         """Put a message into every channel of a group. Each receiver gets a copy of its own.
@@ -185,20 +249,32 @@ class ChannelLayer(BaseChannelLayer):
 
         Raises:
             ChannelFull: A channel was full, and that was to be raised; all others have got the message.
-            TypeError: The name or the message is not one.
+            MessageTooLarge: It is larger than `max_message_bytes`, and there are hosts.
+            TypeError: The name or the message is not one, or the message holds what MessagePack does not have.
+            LayerError: The servers cannot be reached.
         """
         _check_message(message)
         self.require_valid_group_name(group)
+        if self._exchange is not None:
+            payload = self._packed(message)
+            full = await self._exchange.run(self._exchange.group_send(group, payload, self.get_capacity))
+            if full and (on_full or self._on_full) == "raise":
+                raise ChannelFull(f"{full} channels over capacity in group {group}")
+            return
         sent = self._board.group_send(group, message, self.clock())
-        self._sent += sent.members - sent.full
-        if sent.full:
-            self._tell_full(group, sent, on_full or self._on_full)
-
-    def _tell_full(self, group: str, sent: Sent, on_full: OnFull) -> None:
-        self._full += sent.full
-        text = f"{sent.full} of {sent.members} channels over capacity in group {group}"
-        if on_full == "raise":
+        text = self._counted(group, sent)
+        if text and (on_full or self._on_full) == "raise":
             raise ChannelFull(text)
+        if text:
+            self._log_full(text)
+
+    def _counted(self, group: str, sent: Sent) -> str:
+        """Count what became of a message; return what there is to say of it."""
+        self._sent += sent.members - sent.full
+        self._full += sent.full
+        return f"{sent.full} of {sent.members} channels over capacity in group {group}" if sent.full else ""
+
+    def _log_full(self, text: str) -> None:
         left_out = self._throttle.admit("full", self.clock())
         if left_out == 0:
             logger.warning("%s", text)
@@ -208,15 +284,20 @@ class ChannelLayer(BaseChannelLayer):
     # ── The rest ──
 
     async def flush(self) -> None:
-        """Forget all messages and groups."""
+        """Forget all messages and groups, of every process with the same servers and prefix."""
         self._board.clear()
+        if self._exchange is not None:
+            await self._exchange.run(self._exchange.flush())
+            self._hears_node = False
 
     async def close(self) -> None:
-        """Release what the layer holds; the next use opens it again."""
+        """Close the connections to the servers; consumers that live get nothing more, and the next use opens others."""
+        self._hears_node = False
+        if self._exchange is not None:
+            await self._exchange.close()
 
     async def close_pools(self) -> None:
-        """Do what `close` does, under the name that channels_redis has for it."""
-        await self.close()
+        """Do nothing: the connections belong to the process and to no event loop. channels_redis has this method."""
 
     @property
     def channels(self) -> dict[str, Mailbox]:
@@ -236,6 +317,7 @@ class ChannelLayer(BaseChannelLayer):
             sent=self._sent,
             full=self._full,
             expired=self._board.expired,
+            lost=self._lost,
         )
 
     # ── Consumers ──
@@ -246,7 +328,9 @@ class ChannelLayer(BaseChannelLayer):
 
     def hang_up(self, mailbox: Mailbox) -> None:
         """End a consumer's channel: it leaves every group, and what waits in it is dropped."""
-        self._board.hang_up(mailbox)
+        empty = self._board.hang_up(mailbox)
+        if self._exchange is not None:
+            self._exchange.release(empty)
 
     # ── Names ──
 
@@ -258,13 +342,72 @@ class ChannelLayer(BaseChannelLayer):
         """Return True for a valid group name, else raise `TypeError`."""
         return _named(super().require_valid_group_name, name)
 
-    def _check_own(self, channel: str) -> None:
+    def _is_own(self, channel: str) -> bool:
         head, separator, _ = channel.partition("!")
-        if separator and not head.endswith(self._node):
+        return bool(separator) and head.endswith(self._node)
+
+    def _packed(self, message: Message) -> bytes:
+        try:
+            payload = msgspec.msgpack.encode(message)
+        except TypeError as error:
+            raise TypeError(f"message cannot travel between processes: {error}") from None
+        if len(payload) > self._max_bytes:
+            raise MessageTooLarge(
+                f"message is {len(payload)} bytes; the limit is {self._max_bytes} (max_message_bytes)"
+            )
+        return payload
+
+    def _check_own(self, channel: str) -> None:
+        if "!" in channel and not self._is_own(channel):
             raise AssertionError(
                 f"channel {channel!r} belongs to another process; receive on names that new_channel() of this layer "
                 "has returned, or on names without an exclamation mark"
             )
+
+
+class _Local:
+    """What the exchange hands over, in its own thread. Implements `exchange.Local`."""
+
+    def __init__(self, layer: ChannelLayer, board: Switchboard) -> None:
+        self._layer = weakref.ref(layer)
+        self._board = board
+
+    def group_arrived(self, group: str, message: Message) -> int:
+        """Take a message to a group."""
+        layer = self._layer()
+        if layer is None:
+            return 0
+        sent = self._board.group_send(group, message, layer.clock())
+        text = layer._counted(group, sent)
+        if text:
+            layer._log_full(text)
+        return sent.full
+
+    def has_group(self, group: str) -> bool:
+        """Whether a group has a channel here."""
+        return group in self._board.groups
+
+    def channel_arrived(self, channel: str, message: Message) -> None:
+        """Take a message to a channel of this process."""
+        layer = self._layer()
+        if layer is None:
+            return
+        sent = self._board.send(channel, message, layer.clock())
+        text = layer._counted("", Sent(1, 0 if sent else 1))
+        if text:
+            layer._log_full(f"channel {channel} over capacity")
+
+    def lost(self, name: str, count: int | None) -> None:
+        """Know that messages cannot be had any more."""
+        layer = self._layer()
+        if layer is not None:
+            layer._lost += 1
+        logger.warning(
+            "%s messages to %r were lost with the connection to Redis",
+            "some" if count is None else count,
+            name,
+        )
+        self._board.missed(name, count)
 
 
 def _named(check: Callable[..., bool], name: object, **options: bool) -> bool:

@@ -38,13 +38,13 @@ class Missed:
     """Stands in a mailbox where messages were refused.
 
     Attributes:
-        count: How many.
+        count: How many, or None where nobody can know.
     """
 
     __slots__ = ("count",)
 
-    def __init__(self) -> None:
-        self.count = 1
+    def __init__(self, count: int | None) -> None:
+        self.count = count
 
 
 class Mailbox:
@@ -110,7 +110,7 @@ class Mailbox:
         """Queue a message, or refuse it because the mailbox is full."""
         if self._count >= self.capacity:
             if self.listener is not None:
-                self._note_missed()
+                self.note_missed(1)
             return False
         self._messages.append((deadline, message))
         self._count += 1
@@ -147,12 +147,13 @@ class Mailbox:
         self._messages.clear()
         self._count = 0
 
-    def _note_missed(self) -> None:
+    def note_missed(self, count: int | None) -> None:
+        """Know that messages did not come, and stand for them at the end."""
         last = self._messages[-1][1] if self._messages else None
         if isinstance(last, Missed):
-            last.count += 1
+            last.count = None if last.count is None or count is None else last.count + count
         else:
-            self._messages.append((math.inf, Missed()))
+            self._messages.append((math.inf, Missed(count)))
 
     def to_wake(self) -> Waiter | None:
         """Return whom to wake for a message that has just come; one that waits for a single message is forgotten."""

@@ -125,6 +125,16 @@ class Switchboard:
         _wake(waiters)
         return Sent(count - len(forgotten), full)
 
+    def missed(self, group: str, count: int | None) -> None:
+        """Let the consumers of a group know that messages did not come; None stands for an unknown number."""
+        waiters: list[Waiter] = []
+        with self._lock:
+            for mailbox in self.groups.get(group, {}).values():
+                if mailbox.listener is not None:
+                    mailbox.note_missed(count)
+                    waiters.append(mailbox.listener)
+        _wake(waiters)
+
     # ── Groups ──
 
     def add(self, group: str, channel: str, now: float) -> bool:
