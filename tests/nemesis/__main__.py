@@ -19,7 +19,7 @@ from rich.table import Table
 from roomful.core.ledger import Verdict
 from roomful.testing.nemesis import Plan, Report, torture
 
-from .subjects import SUBJECTS, subject
+from .subjects import IMMORTAL, LATE, SUBJECTS, subject
 
 
 def arguments() -> argparse.Namespace:
@@ -56,8 +56,8 @@ def plans(args: argparse.Namespace) -> Iterator[tuple[str, Plan]]:
                     deliveries=share,
                     clients=args.clients,
                     small_rooms=args.rooms,
-                    kills=args.kills,
-                    replies_last=name != "interrupted",
+                    kills=0 if name in IMMORTAL else args.kills,
+                    replies_last=name not in LATE,
                 ),
             )
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from roomful.testing.nemesis import ServerProcess
 
-__all__ = ("SUBJECTS", "subject")
+__all__ = ("IMMORTAL", "LATE", "SUBJECTS", "subject")
 
 ROOT: Final = Path(__file__).parents[2]
 
@@ -20,9 +20,17 @@ SUBJECTS: Final[Mapping[str, tuple[str, ...]]] = {
     "fast": ("roomful", "serve", _APP, "--port", "0"),
     "plain": ("roomful", "serve", _APP, "--port", "0"),
     "interrupted": ("roomful", "serve", _APP, "--port", "0"),
+    "workers": ("roomful", "serve", _APP, "--port", "0", "--workers", "2"),
     "uvicorn": ("uvicorn", _APP, "--port", "0", "--ws", "websockets-sansio"),
 }
-"""The commands by name: our server with both paths and with a layer that misses events; uvicorn with its own class."""
+"""The commands by name: our server with both paths, with a layer that misses events, and with two processes that share
+a server; uvicorn with its own class."""
+
+LATE: Final = frozenset({"interrupted", "workers"})
+"""Those whose layer delivers later than it answers."""
+
+IMMORTAL: Final = frozenset({"workers"})
+"""Those that are not killed: worker processes would outlive their parent."""
 
 _ENVIRONMENT: Final = {
     "plain": {"NEMESIS_PATH": "plain"},
