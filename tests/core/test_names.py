@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from roomful.core.errors import RoomNameError
-from roomful.core.names import MAX_ROOM_NAME_BYTES, new_connection_id, room_name
+from roomful.core.names import MAX_ROOM_NAME_BYTES, ConnectionId, new_connection_id, node_of, room_name
 
 
 @given(st.text())
@@ -52,3 +52,19 @@ def test_connection_ids_are_distinct_and_url_safe() -> None:
     assert len(ids) == 100
     assert {len(id_) for id_ in ids} == {16}
     assert all(id_.isascii() and id_.replace("-", "").replace("_", "").isalnum() for id_ in ids)
+
+
+def test_connection_id_names_its_process() -> None:
+    """Where there are several; what is made up names none."""
+    assert node_of(new_connection_id("abcd_-12")) == "abcd_-12"
+    for made_up in (
+        "",
+        "x",
+        "x.",
+        "x.short",
+        "x.ninechars",
+        "x.with:dot",
+        "x.abc\x00defg",
+        new_connection_id(),
+    ):
+        assert node_of(ConnectionId(made_up)) == ""

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from websockets.exceptions import ConnectionClosed
 
 from roomful import Event, LayerAway, LayerError, Producer, RoomPolicy
 from roomful.core.errors import InvalidState
@@ -304,3 +305,23 @@ def test_embedded_server_dies_with_whoever_owns_it(whom: str) -> None:
         owner.wait()
         until(lambda: not is_alive(server))
         until(lambda: not folder.exists())
+
+
+def test_connection_of_another_process_is_reached_by_its_id(nodes: tuple[Node, Node]) -> None:
+    """Messages come in their order, and it can be closed; who has gone is no error there."""
+    first, second = nodes
+    with first.visit("a") as one, second.visit("b") as two:
+        id_, _ = two.ask("who")
+        for number in range(20):
+            one.ask("tell", {"id": id_, "what": number})
+        assert [two.take("told")["data"] for _ in range(20)] == list(range(20))
+        one.ask("part", {"id": id_})
+        with pytest.raises(ConnectionClosed) as caught:
+            two.get()
+        assert caught.value.rcvd is not None
+        assert (caught.value.rcvd.code, caught.value.rcvd.reason) == (4500, "asked to")
+        one.ask("tell", {"id": id_, "what": "nobody hears this"})
+        own, _ = one.ask("who")
+        one.ask("tell", {"id": own, "what": "here"})
+        with pytest.raises(RuntimeError):
+            one.ask("tell", {"id": "x" * 16 + own[16:], "what": "nobody has this id"})

@@ -19,7 +19,7 @@ from ..auth.gate import Gate
 from ..auth.origins import Origins
 from ..consumers import Answers, Threads
 from ..core.access import Authenticator, Permissions, Principal, Stateful
-from ..core.capabilities import KeyedState
+from ..core.capabilities import Health, KeyedState
 from ..core.close_codes import CloseCode, check_close
 from ..core.deed import default_key
 from ..core.errors import InvalidState, LayerError, NotShared
@@ -341,14 +341,22 @@ class Hub:
         return Present(occupants.at, {who: json.loads(info) for who, info in occupants.who.items()})
 
     async def send(self, connection_id: ConnectionId, message: Event | str | bytes) -> None:
-        """Send to one connection, behind all that was pushed to its rooms before.
+        """Send to one connection, of whichever process that shares the layer.
+
+        In this process, it goes behind all that was pushed to the connection's rooms before. To another, messages of
+        this hub keep their order; nobody is told when the connection there has ended.
 
         Raises:
-            UnknownConnection: No connection has this id.
+            UnknownConnection: No connection of this process has this id, and no other process can have it.
             ConnectionClosed: The connection is ending.
             NotEncodable: The event's data cannot be written as JSON.
+            LayerError: The layer did not take the message for another process, or nobody can know.
         """
-        self.engine.send(connection_id, message)
+        if self.engine.mail.is_for_another(connection_id):
+            await self.engine.start()
+            await self.engine.mail.send(connection_id, message)
+        else:
+            self.engine.send(connection_id, message)
 
     async def join(
         self,
@@ -382,7 +390,7 @@ class Hub:
         *,
         principal: Principal | str | None = None,
     ) -> None:
-        """Close one connection, or all of a principal in this process, behind all that was written to it.
+        """Close one connection, of whichever process, or all of a principal in this process, behind what was written.
 
         A principal whose token still holds may come again: see to it that the authenticator refuses it.
 
@@ -393,14 +401,21 @@ class Hub:
             principal: Whose connections, instead of one; none is no error.
 
         Raises:
-            UnknownConnection: No connection has this id.
+            UnknownConnection: No connection of this process has this id, and no other process can have it.
+            LayerError: The layer did not take the order for another process, or nobody can know.
             ValueError: The code must not be sent, or the reason is longer than 123 bytes.
             TypeError: Neither a connection nor a principal is named, or both are.
         """
         if (connection_id is None) == (principal is None):
             raise TypeError("name either a connection or a principal to disconnect")
         if connection_id is not None:
-            self.engine.disconnect(connection_id, CloseCode.NORMAL if code is None else code, reason)
+            code = CloseCode.NORMAL if code is None else code
+            if self.engine.mail.is_for_another(connection_id):
+                check_close(code, reason)
+                await self.engine.start()
+                await self.engine.mail.close(connection_id, code, reason)
+            else:
+                self.engine.disconnect(connection_id, code, reason)
             return
         code = CloseCode.UNAUTHORISED if code is None else code
         check_close(code, reason)
@@ -408,12 +423,26 @@ class Hub:
         for resident in self.gate.find(id_ or ""):
             resident.revoke(code, reason)
 
+    def health(self) -> str:
+        """Return what is wrong, or nothing: for the check of a load balancer, and `roomful.endpoint.HealthCheck`.
+
+        A hub that has not been started is well, as its first use starts it.
+        """
+        if not self.engine.takes_connections:
+            return "hub takes no more connections"
+        return self._layer_problem()
+
+    def _layer_problem(self) -> str:
+        layer = self.engine.layer
+        return layer.health() if isinstance(layer, Health) and self.engine.is_started else ""
+
     def statistics(self) -> Statistics:
         """Return what the hub has done and holds."""
         answers = self.answers
         return dataclasses.replace(
             self.engine.statistics(),
             handler_threads=self.threads.running,
+            layer_problem=self._layer_problem(),
             repeated=0 if answers is None else answers.repeated,
             in_doubt=0 if answers is None else answers.in_doubt,
         )

@@ -13,7 +13,15 @@ from .errors import LayerError
 from .names import RoomName
 from .positions import Position
 
-__all__ = ("Change", "KeyedState", "Occupants", "Presence")
+__all__ = ("Change", "Health", "KeyedState", "Occupants", "Presence")
+
+
+@runtime_checkable
+class Health(Protocol):
+    """Says whether it works; of layers that may be away."""
+
+    def health(self) -> str:
+        """Return what is wrong, as a sentence without names of users and passwords; empty when nothing is."""
 
 
 @runtime_checkable

@@ -5,6 +5,7 @@ It does not know which rooms exist, and it never repairs a name.
 
 from __future__ import annotations
 
+import re
 import secrets
 from typing import Final, NewType
 
@@ -17,6 +18,8 @@ __all__ = (
     "RoomName",
     "group_topic",
     "new_connection_id",
+    "node_of",
+    "node_topic",
     "presence_topic",
     "room_name",
     "who_name",
@@ -24,6 +27,8 @@ __all__ = (
 
 RoomName = NewType("RoomName", str)
 ConnectionId = NewType("ConnectionId", str)
+
+_NODE: Final = re.compile(r"[A-Za-z0-9_-]{8}", re.ASCII)  # 48 random bits
 
 MAX_ROOM_NAME_BYTES: Final = 200
 """Upper bound of `Limits.max_room_name_bytes`: a name must fit a channel name of every layer."""
@@ -71,9 +76,16 @@ def who_name(value: str) -> str:
     return value
 
 
-def new_connection_id() -> ConnectionId:
-    """Return an id that nobody can guess: 96 random bits, 16 URL-safe characters."""
-    return ConnectionId(secrets.token_urlsafe(12))
+def new_connection_id(node: str = "") -> ConnectionId:
+    """Return an id that nobody can guess: 96 random bits in 16 URL-safe characters, then a dot and its process."""
+    random = secrets.token_urlsafe(12)
+    return ConnectionId(f"{random}.{node}" if node else random)
+
+
+def node_of(connection_id: ConnectionId) -> str:
+    """Return which process a connection belongs to, or nothing where the id, which may be made up, does not say."""
+    node = connection_id.partition(".")[2]
+    return node if _NODE.fullmatch(node) else ""
 
 
 # A layer carries more than rooms, in the same order and with the same guarantees. The names of these topics begin with
@@ -83,6 +95,11 @@ def new_connection_id() -> ConnectionId:
 def presence_topic(room: RoomName) -> RoomName:
     """Return the name under which a layer publishes who comes to a room and who goes."""
     return RoomName(f"\x01p{room}")
+
+
+def node_topic(node: str) -> RoomName:
+    """Return the name under which a layer carries messages to connections of one process."""
+    return RoomName(f"\x01n{node}")
 
 
 def group_topic(group: RoomName) -> RoomName:

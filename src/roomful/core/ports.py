@@ -118,6 +118,9 @@ class FrameKind(Protocol):
             NotEncodable: The event's data cannot be written as JSON.
         """
 
+    def packed(self, envelope: Envelope) -> Frame:
+        """Return the frame of a message to one connection that was encoded already, in another process perhaps."""
+
     def reply(self, reply_to: MessageId, value: object) -> Frame:
         """Return the frame that answers the client's message `reply_to`.
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from ..core.access import Gatekeeper
     from ..core.dispatched import Dispatched, Missed
+    from ..core.envelope import Envelope
     from ..core.events import Event
     from ..core.ports import FrameKind, Handler, Joined, MessageId, Peer, Wire
     from ..core.positions import Position
@@ -91,7 +92,7 @@ class Connection(Outlet):
     )
 
     def __init__(self, engine: Engine, kind: FrameKind, make_wire: Callable[[Peer], Wire]) -> None:
-        self.id: ConnectionId = new_connection_id()
+        self.id: ConnectionId = new_connection_id(engine.mail.node)
         self.reads: bool = True
         self._holders = 0
         self.guard: Gatekeeper | None = None
@@ -319,6 +320,15 @@ class Connection(Outlet):
         frame = self._kind.direct(message)
         self.ensure_open()
         self.send_frame(frame)
+
+    def send_packed(self, envelope: Envelope) -> None:
+        """Send to this connection what was encoded already.
+
+        Raises:
+            ConnectionClosed: It has ended or is ending.
+        """
+        self.ensure_open()
+        self.send_frame(self._kind.packed(envelope))
 
     def offer(self, message: Event | str | bytes) -> asyncio.Future[None] | None:
         """Send as `send` does, unless the outbox is crowded; then return what is done once it is not, to try again."""

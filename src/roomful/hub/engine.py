@@ -29,6 +29,7 @@ from .drain import drain
 from .flusher import Flusher
 from .groups import Groups
 from .liveness import Liveness
+from .mail import Mail
 from .memberships import Memberships
 from .parking import Parking
 from .presence import Attendants, check_presence
@@ -116,6 +117,14 @@ class Engine:
             throttle=self._throttle,
             start=self.start,
         )
+        self.mail: Mail = Mail(
+            self.layer,
+            self._codec,
+            topics=topics,
+            reader=self._reader,
+            counters=self.counters,
+            find=self._connections.get,
+        )
         self._delivery = Delivery(
             producer,
             self.layer,
@@ -171,6 +180,11 @@ class Engine:
     async def _start(self) -> None:
         try:
             await self.layer.start(self._delivery.deliver, self._delivery.suspect)
+            try:
+                await self.mail.start()
+            except BaseException:
+                await self.layer.stop()
+                raise
             if self._is_closed:
                 await self.layer.stop()
                 raise HubClosed
@@ -257,6 +271,16 @@ class Engine:
         return True
 
     @property
+    def is_started(self) -> bool:
+        """Whether the layer carries pushes for it."""
+        return self._is_started
+
+    @property
+    def takes_connections(self) -> bool:
+        """Whether it is neither drained nor closed."""
+        return not (self._is_draining or self._is_closing)
+
+    @property
     def is_closing(self) -> bool:
         """Whether it is being closed, or has been."""
         return self._is_closing
@@ -341,7 +365,7 @@ class Engine:
             WrongLoop: The hub belongs to another running loop.
         """
         self.bind()
-        if self._is_closing or self._is_draining:
+        if not self.takes_connections:
             raise HubClosed
         connection = Connection(self, kind, make_wire)
         self._connections[connection.id] = connection
@@ -359,7 +383,7 @@ class Engine:
         return connection
 
     def send(self, connection_id: ConnectionId, message: Event | str | bytes) -> None:
-        """Send to one connection.
+        """Send to one connection of this process.
 
         Raises:
             UnknownConnection: No connection has this id.
@@ -367,7 +391,7 @@ class Engine:
         self.find(connection_id).send(message)
 
     def disconnect(self, connection_id: ConnectionId, code: int, reason: str) -> None:
-        """Close one connection.
+        """Close one connection of this process.
 
         Raises:
             UnknownConnection: No connection has this id.

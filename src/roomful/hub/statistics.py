@@ -45,6 +45,7 @@ class Statistics:
             finish in time.
         repeated: Answers that were given again to a client that had sent a message again.
         in_doubt: Messages of such clients of which nobody can know whether their first copy took effect.
+        layer_problem: Why the layer is away; empty when it is not.
         handler_threads: Calls of handlers written with `def` that wait or run in threads.
     """
 
@@ -72,6 +73,7 @@ class Statistics:
     repeated: int = 0
     in_doubt: int = 0
     handler_threads: int = 0
+    layer_problem: str = ""
 
 
 @dataclass(slots=True)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from ..core.errors import LayerError
-from ..core.names import RoomName
+from ..core.names import RoomName, node_topic
 from ..core.policies import Retention
 from ..core.ports import Deliver, Page, ProducerSeq, Receipt, Suspect
 from ..core.positions import Position
@@ -72,8 +72,8 @@ class FakeLayer:
 
     @property
     def attached(self) -> frozenset[RoomName]:
-        """The rooms that are delivered."""
-        return frozenset(self._attached)
+        """The rooms and topics that are delivered, but for that on which a hub gets messages of other processes."""
+        return frozenset(name for name in self._attached if not name.startswith(node_topic("")))
 
     # ── The script ──
 

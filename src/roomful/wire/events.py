@@ -155,7 +155,10 @@ class EventsCodec:
 
     def direct(self, message: Event | str | bytes) -> Sequence[Message]:
         """Return the message of a direct send."""
-        form, body = pack(message)
+        return self.packed(*pack(message))
+
+    def packed(self, form: Form, body: bytes | memoryview) -> Sequence[Message]:
+        """Return the message of a direct send that was encoded already."""
         match form:
             case Form.JSON:
                 return (Message(True, b"{" + body + b"}"),)
@@ -163,7 +166,7 @@ class EventsCodec:
                 header, data = split_binary(body)
                 return (Message(False, join_binary(b"{" + header + b"}", b""), data),)
             case Form.TEXT | Form.BYTES:
-                return (Message(form is Form.TEXT, body),)
+                return (Message(form is Form.TEXT, bytes(body)),)
 
     def reply(self, reply_to: MessageId, value: object) -> Sequence[Message]:
         """Return the answer to a client's message."""

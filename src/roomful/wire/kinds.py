@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ..core.capabilities import Change, Occupants
-from ..core.envelope import Envelope
+from ..core.envelope import Envelope, Form
 from ..core.events import Event
 from ..core.names import RoomName
 from ..core.ports import Frame, Framing, Message, MessageId
@@ -30,6 +30,7 @@ class Outgoing(Protocol):
     def presence(self, room: RoomName, at: Position, change: Change) -> Sequence[Message]: ...
     def occupants(self, room: RoomName, occupants: Occupants) -> Sequence[Message]: ...
     def direct(self, message: Event | str | bytes) -> Sequence[Message]: ...
+    def packed(self, form: Form, body: bytes | memoryview) -> Sequence[Message]: ...
     def reply(self, reply_to: MessageId, value: object) -> Sequence[Message]: ...
     def reply_text(self, reply_to: MessageId, value: object) -> bytes: ...
     def error(self, code: str, message: str, *, reply_to: MessageId | None) -> Sequence[Message]: ...
@@ -74,6 +75,10 @@ class Kind:
     def direct(self, message: Event | str | bytes) -> Frame:
         """Return the frame of a direct send."""
         return self.framing.frame(self.codec.direct(message))
+
+    def packed(self, envelope: Envelope) -> Frame:
+        """Return the frame of a direct send that was encoded already."""
+        return self.framing.frame(self.codec.packed(envelope.form, envelope.body))
 
     def reply(self, reply_to: MessageId, value: object) -> Frame:
         """Return the frame of a reply."""

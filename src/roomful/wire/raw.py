@@ -9,11 +9,10 @@ from collections.abc import Sequence
 
 from ..core.capabilities import Change, Occupants
 from ..core.envelope import Envelope, Form
-from ..core.events import Event
 from ..core.names import RoomName
 from ..core.ports import Message
 from ..core.positions import Gap, Position
-from .bodies import pack, split_binary
+from .bodies import split_binary
 from .events import EventsCodec
 
 __all__ = ("RawCodec",)
@@ -35,12 +34,11 @@ class RawCodec(EventsCodec):
             case Form.BYTES:
                 return (Message(False, b"", envelope.body),)
 
-    def direct(self, message: Event | str | bytes) -> Sequence[Message]:
+    def packed(self, form: Form, body: bytes | memoryview) -> Sequence[Message]:
         """Return the message of a direct send."""
-        form, body = pack(message)
         if form is Form.BINARY:
             return (Message(False, b"", split_binary(body)[1]),)
-        return super().direct(message)
+        return super().packed(form, body)
 
     def position(self, room: RoomName, at: Position) -> Sequence[Message]:
         """Return no message."""
