@@ -61,7 +61,7 @@ def html(figures: object) -> str:
     status = "images are lost" if tone == "bad" else "nothing was lost"
     return document(
         _TITLE,
-        cover(_TITLE, status, tone, sentence, figures=_figures(found, servers)),
+        cover(_TITLE, status, tone, sentence, more=_closers(servers), figures=_figures(found, servers)),
         sections,
         footer="Made by make probe-seed.",
     )
@@ -73,13 +73,14 @@ def markdown(figures: object) -> str:
     servers = [server for server in found.nodes("servers") if "left_out" not in server]
     sentence, _ = _verdict(servers)
     lines = [f"# {_TITLE}", "", f"**{safe(sentence)}**", ""]
+    lines += [safe(_closers(servers)), ""] if _closers(servers) else []
     lines += markdown_table(
         ("Served by", "Lost of all images", "CPU of a delivery", "Two processes reach", "Lines"),
         [
             (
                 safe(server.text("title")),
                 _lost_words(server),
-                safe(_cost(server)),
+                safe(", ".join(_costs(server))),
                 safe(_shared(server)),
                 count(server.whole("lines")),
             )
@@ -148,11 +149,23 @@ def _verdict(servers: list[Node]) -> tuple[str, str]:
     first = min(load.whole("number") for load in losing)
     sizes = {load.number("size") for load in losing if load.whole("number") == first}
     whatever = ", whatever their size" if len(sizes) > 1 else ""
-    rest = f"; {_and(keepers)} {'loses' if len(keepers) == 1 else 'lose'} none" if keepers else ""
-    return (
-        f"{_and(names)} {'loses' if len(names) == 1 else 'lose'} images from {first} at once on{whatever}{rest}.",
-        "bad",
-    )
+    rest = f"; {_and(keepers)} {_verb(keepers)} none so" if keepers else ""
+    return f"{_and(names)} {_verb(names)} images in silence from {first} at once on{whatever}{rest}.", "bad"
+
+
+def _closers(servers: list[Node]) -> str:
+    """Return which servers closed connections though they lose nothing in silence: that is a loss that is told."""
+    lines = []
+    for server in servers:
+        closed = [load for load in _loads(server) if load.whole("closed")]
+        if closed and not _lost(server)[0]:
+            least = min(load.whole("number") * (load.number("size") or 0) for load in closed)
+            lines.append(f"{server.text('title')} closes connections, from {format_bytes(least)} at once on.")
+    return " ".join(lines)
+
+
+def _verb(names: list[str]) -> str:
+    return "loses" if len(names) == 1 else "lose"
 
 
 def _and(names: list[str]) -> str:
@@ -165,13 +178,15 @@ def _figures(found: Node, servers: list[Node]) -> list[Figure]:
         lost, owed = _lost(server)
         if lost:
             figures.append(
-                Figure(percent(lost / max(owed, 1)), f"of all images lost by {server.text('title')}")
+                Figure(
+                    percent(lost / max(owed, 1)), f"of all images lost in silence by {server.text('title')}"
+                )
             )
     whole = [server for server in servers if not _lost(server)[0]]
     if whole:
         owed = sum(_lost(server)[1] for server in whole)
         names = _and(sorted({_family(server) for server in whole}))
-        figures.append(Figure("0", f"lost of {owed:,} by {names}"))
+        figures.append(Figure("0", f"lost in silence of {owed:,} by {names}"))
     unread = found.node("buffers").node("server")
     if unread:
         pause = format_s(unread.number("pause_s") or 0)
@@ -189,15 +204,15 @@ def _overview(servers: list[Node]) -> Markup:
             [
                 server.text("title"),
                 el("span", _lost_words(server), class_=f"word {'bad' if lost else 'good'}"),
-                _cost(server),
+                [el("div", cost) for cost in _costs(server)],
                 _shared(server),
                 "–" if memory is None else format_bytes(memory),
                 count(server.whole("lines")),
             ]
         )
     return table(
-        "Lost: on connections that stayed open, in the experiment with size and number. CPU of a delivery: what the "
-        "server's processes need for one image of each size to one client, Redis left out. Two processes: how much of "
+        "Lost: in silence, on connections that stayed open, in the experiment with size and number. "
+        "CPU of a delivery: what the server's processes need for one image of each size to one client, Redis left out. Two processes: how much of "
         "what was sent came to all clients of both. Lines: of the program, without comments.",
         ("Served by", "Lost", "CPU of a delivery", "Two processes", "Most memory", "Lines"),
         rows,
@@ -223,13 +238,12 @@ def _shared(server: Node) -> str:
     return percent(arrived / owed)
 
 
-def _cost(server: Node) -> str:
-    costs = [
+def _costs(server: Node) -> list[str]:
+    return [
         f"{format_s(cpu_s)} ({format_bytes(cost.number('size') or 0)})"
         for cost in server.nodes("costs")
         if (cpu_s := cost.number("cpu_s")) is not None
-    ]
-    return ", ".join(costs) or "not known"
+    ] or ["not known"]
 
 
 def _cell(server: Node, size: float, number: float) -> tuple[str, str, str]:
@@ -261,7 +275,13 @@ def _cell(server: Node, size: float, number: float) -> tuple[str, str, str]:
         return first, "and the sender was told" if refused else "had not come by then", "invalid"
     if held:
         return f"{percent(held / max(owed, 1))} held back", "or later than 30 s; nothing lost", "invalid"
-    return "all came", "" if slowest is None else f"the last after {format_s(slowest)}", "good"
+    return (
+        "all came",
+        ""
+        if slowest is None
+        else f"the last after {format_s(slowest)}".replace(" ms", "\N{NO-BREAK SPACE}ms"),
+        "good",
+    )
 
 
 def _bursts(found: Node, server: Node) -> list[Child]:

@@ -178,6 +178,21 @@ def test_several_findings_are_listed_at_the_top() -> None:
     assert page.text.index("Three things") < page.text.index("What was seen")
 
 
+def test_a_long_verdict_is_a_heading_and_a_paragraph() -> None:
+    """A heading that fills the screen is none: it ends where its first thought does."""
+    long = (
+        "A queue drops the newest: of each sender the first 33 came. Nothing else was seen, "
+        + "and so on, " * 8
+    )
+    result = diagnosed()
+    result["diagnosis"]["sentence"] = f"{long}`await queue.put()`."
+    text = render(result)
+    assert "<h1>A queue drops the newest.</h1>" in text
+    assert "Of each sender the first 33 came. Nothing else" in text
+    assert "<code>await queue.put()</code>." in text
+    assert summarise(result).startswith("## ❌ A queue drops the newest.\n\nOf each sender")
+
+
 def test_without_a_diagnosis_only_what_was_measured_is_said() -> None:
     """No cause, no rivals; but a lost message is never called a pass."""
     page = Page(render(searched()))

@@ -9,7 +9,7 @@ from importlib.resources import files
 from typing import Final
 
 from roomful.probe.page.headline import Figure
-from roomful.probe.page.markup import Child, Markup, el, join, plain
+from roomful.probe.page.markup import Child, Markup, el, join, plain, prose
 
 __all__ = ("Section", "cover", "document")
 
@@ -42,6 +42,7 @@ def cover(
     tone: str,
     sentence: str,
     *,
+    more: str = "",
     parts: Sequence[tuple[str, str, str]] = (),
     figures: Sequence[Figure] = (),
     below: Sequence[Child] = (),
@@ -53,6 +54,7 @@ def cover(
         status: The status in words.
         tone: `good`, `bad` or `warn`.
         sentence: The verdict.
+        more: What is said beside it.
         parts: Status, tone and sentence of each thing that is wrong, when there are several.
         figures: The figures.
         below: What else must be known at once.
@@ -72,6 +74,7 @@ def cover(
         el("p", above, class_="eyebrow"),
         el("p", el("span", status, class_=f"chip {tone}"), class_="status"),
         el("h1", sentence),
+        el("p", prose(more), class_="more") if more else None,
         listed if parts else None,
         numbers if figures else None,
         below,

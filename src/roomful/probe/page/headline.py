@@ -5,6 +5,7 @@ Where there is a diagnosis its words are taken. Without one nothing is explained
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Final
 
@@ -28,6 +29,8 @@ _WORDS: Final = {
 }
 _NUMBERS: Final = ("No", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine")
 _MOST_FIGURES: Final = 4
+_LONGEST_HEADING: Final = 100
+_END_OF_THOUGHT: Final = re.compile(r"[:.] ")
 _FAULTS: Final = ("lost", "corrupted", "duplicate", "reordered", "phantom", "in doubt", "not offered", "late")
 
 
@@ -47,6 +50,7 @@ class Headline:
         status: The status in words.
         tone: `good`, `bad` or `warn`.
         sentence: The verdict.
+        more: What the diagnosis says beside it, where that would be too long for a heading.
         parts: When several things are wrong: status, tone and sentence of each.
         figures: What carries it.
     """
@@ -54,6 +58,7 @@ class Headline:
     status: str
     tone: str
     sentence: str
+    more: str
     parts: tuple[tuple[str, str, str], ...]
     figures: tuple[Figure, ...]
 
@@ -73,7 +78,7 @@ def headline(result: Node) -> Headline:
         if outcome == "pass" and any(map(_loses, result.nodes("cells"))):
             # No threshold forbids it, but nobody wants to read "pass" above lost messages.
             status, tone = "messages are lost", "bad"
-        return Headline(status, tone, _measured(result), (), tuple(_figures(result)))
+        return Headline(status, tone, _measured(result), "", (), tuple(_figures(result)))
     status, tone = tone_of(diagnosis.text("status"))
     if outcome == "breached" and not findings:
         # A threshold may be stricter than what makes a server sound.
@@ -81,9 +86,19 @@ def headline(result: Node) -> Headline:
     if len(findings) > 1:
         parts = tuple((*tone_of(each.text("status")), each.text("sentence")) for each in findings)
         number = _NUMBERS[len(findings)] if len(findings) < len(_NUMBERS) else str(len(findings))
-        return Headline(status, tone, f"{number} things are wrong.", parts, tuple(_carrying(findings)))
+        return Headline(status, tone, f"{number} things are wrong.", "", parts, tuple(_carrying(findings)))
     figures = _carrying(findings) if findings else _figures(result)
-    return Headline(status, tone, diagnosis.text("sentence") or _measured(result), (), tuple(figures))
+    sentence, more = _split(diagnosis.text("sentence") or _measured(result))
+    return Headline(status, tone, sentence, more, (), tuple(figures))
+
+
+def _split(text: str) -> tuple[str, str]:
+    """Return a heading, and what is too long for one: cut where a thought ends."""
+    found = _END_OF_THOUGHT.search(text)
+    if len(text) <= _LONGEST_HEADING or found is None:
+        return text, ""
+    rest = text[found.end() :]
+    return f"{text[: found.start()]}.", rest[:1].upper() + rest[1:]
 
 
 def _carrying(findings: list[Node]) -> list[Figure]:

@@ -67,6 +67,7 @@ def render(result: object) -> str:
             first.status,
             first.tone,
             first.sentence,
+            more=first.more,
             parts=first.parts,
             figures=first.figures,
             below=_below(found),

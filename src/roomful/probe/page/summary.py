@@ -51,6 +51,7 @@ def summarise(result: object) -> str:
     first = headline(found)
     target = found.node("target")
     lines = [f"## {_SIGNS[first.tone]} {safe(first.sentence)}", ""]
+    lines += [safe(first.more), ""] if first.more else []
     lines += [f"- {_SIGNS[tone]} **{safe(status)}** {safe(said)}" for status, tone, said in first.parts]
     lines += [""] if first.parts else []
     about = [first.status, target.text("url"), target.text("mode")]
