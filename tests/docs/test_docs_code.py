@@ -91,7 +91,7 @@ async def _said(client: Client) -> str:
 
 
 def _without_epochs(message: str) -> str:
-    message = re.sub(r'("pos":")[^":]+:', r"\1epoch:", message)
+    message = re.sub(r'("(?:pos|at)":")[^":]+:', r"\1epoch:", message)
     return re.sub(r'("epoch":")[^"]+"', r'\1epoch"', message)
 
 

@@ -2,7 +2,7 @@
 
 from roomful import Consumer, Event, Hub, ReplyError, RoomPolicy, on
 
-hub = Hub(rooms={"kept": RoomPolicy(history=2)})
+hub = Hub(rooms={"kept": RoomPolicy(history=2), "hall": RoomPolicy(presence=True)})
 
 
 class Desk(Consumer):
@@ -47,6 +47,20 @@ class Kept(Consumer):
         await self.join("kept", since="gone:7")
 
 
+class Present(Consumer):
+    async def connect(self) -> None:
+        await self.join("hall", who="ada", info={"mood": "fine"})
+        await self.send_presence("hall")
+
+    @on("mood")
+    async def mood(self, mood: str) -> None:
+        await self.join("hall", info={"mood": mood})
+
+    @on("who")
+    async def who(self) -> None:
+        await self.send_presence("hall")
+
+
 class Listener(Consumer):
     async def connect(self) -> None:
         await self.join("desk")
@@ -60,4 +74,4 @@ class Raw(Consumer, owns_wire=True):
         await self.hub.push("desk", message)
 
 
-apps = {"/desk": Desk, "/kept": Kept, "/listener": Listener, "/raw": Raw}
+apps = {"/desk": Desk, "/kept": Kept, "/listener": Listener, "/present": Present, "/raw": Raw}
