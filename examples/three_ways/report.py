@@ -213,7 +213,7 @@ def _overview(servers: list[Node]) -> Markup:
     return table(
         "Lost: in silence, on connections that stayed open, in the experiment with size and number. "
         "CPU of a delivery: what the server's processes need for one image of each size to one client, Redis left out. "
-        "Two processes: how much of what was sent came to all clients of both. Lines: of the program, without comments.",
+        "Two processes: how much of what was sent came to all clients of both. Lines: without comments.",
         ("Served by", "Lost", "CPU of a delivery", "Two processes", "Most memory", "Lines"),
         rows,
         label="In short",
