@@ -44,7 +44,7 @@ class Refused(ValueError):
     """
 
     def __init__(self, differences: Sequence[str]) -> None:
-        self.differences = tuple(differences)
+        self.differences: tuple[str, ...] = tuple(differences)
         super().__init__(f"not comparable: {'; '.join(differences)}")
 
 
