@@ -5,11 +5,14 @@ They patch what they break in place, in the process of a server that is tortured
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+from roomful.consumers.answers import Answers
+from roomful.core.deed import Deed
 from roomful.core.ledger import Verdict
 from roomful.core.names import RoomName
 from roomful.core.ports import Page
@@ -197,3 +200,25 @@ def reply_overtakes_the_room() -> None:
         self._write([Entry(frame)])
 
     patch(Outlet, "send_frame", send_frame)
+
+
+@mutation(Verdict.DUPLICATE)
+def messages_are_not_remembered() -> None:
+    """A message that is sent again is handled again, and its pushes have no key."""
+
+    async def claim(self: Answers, key: str) -> None:
+        del self, key
+
+    patch(Answers, "claim", claim)
+    patch(Deed, "next_key", lambda self: None)
+
+
+@mutation("was answered")
+def copy_gets_another_answer() -> None:
+    """Whoever sends a message again is told a position that is not its event's."""
+    again = Answers._again
+
+    def wrong(self: Answers, answer: bytes) -> bytes:
+        return re.sub(rb':(\d+)"', rb':1\1"', again(self, answer))
+
+    patch(Answers, "_again", wrong)

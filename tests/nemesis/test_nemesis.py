@@ -19,7 +19,6 @@ async def test_everything_is_delivered_once_or_told(name: str, kills: int) -> No
         kills=kills,
         replies_last=name not in LATE,
         longest_s=20,
-        inbound=False,
     )
 
     async with subject(name) as server:

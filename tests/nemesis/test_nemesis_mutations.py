@@ -23,7 +23,6 @@ async def test_mutation_is_found(name: str) -> None:
         deliveries=15_000,
         clients=40,
         replies_last=not is_interrupted,
-        inbound=False,
         calm_s=3,
         longest_s=15,
     )

@@ -9,14 +9,14 @@ import asyncio
 import json
 from contextlib import suppress
 from typing import Final, Protocol
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import msgspec
 
 from ...core.close_codes import may_come_back
 from ...core.positions import Position
 from .plan import Act, Ending, Plan, Step, Visit
-from .record import Asked, Record
+from .record import IN_DOUBT, Asked, Record
 from .seats import Seats
 from .wire import Wire, dial
 
@@ -26,6 +26,7 @@ _HANDSHAKE_S: Final = 10.0
 _STEP_S: Final = 2.0
 """Time that a deed may take which waits for an answer; then the client goes on without."""
 _CLOSING_S: Final = 2.0
+_LOOK_S: Final = 0.005
 _MOST_UNANSWERED: Final = 8
 _MOST_ROOMS: Final = 12
 
@@ -39,8 +40,6 @@ class Scene(Protocol):
     plan: Plan
     run: str
     """Names this run, so that no name of it is known to a server from an earlier one."""
-    life: int
-    """How often the server has been started anew."""
 
     def port(self, visit: Visit | None) -> int:
         """Return where to connect, through a proxy where the visit has a script; None for the straight way."""
@@ -69,8 +68,11 @@ class Client:
         self._asked: dict[int, Asked] = {}
         self._unanswered: dict[int, bytes] = {}
         """What is sent again when the connection is back, in order."""
-        self._again: tuple[int, int, bytes] | None = None
-        """The life of the server in which a message was answered, its number, and itself."""
+        self._again: tuple[str, bytes] | None = None
+        """What the server's memory was called when a message was answered, and the message."""
+        self._memory: str | None = None
+        """What the server called its memory last."""
+        self._names = 0
         self._session = 0
         self._leaving: dict[int, tuple[str, Position | None]] = {}
         self._waiting: dict[int, asyncio.Future[tuple[str, ...]]] = {}
@@ -105,6 +107,7 @@ class Client:
         if visit.forgets:
             self._seats.abandon()
             self._give_up()
+            self._names += 1
         for room in visit.rooms:
             if room not in self._seats.wanted and len(self._seats.wanted) < _MOST_ROOMS:
                 self._seats.take(room)
@@ -119,12 +122,15 @@ class Client:
         await self._part(visit.ending)
 
     async def _connect(self, visit: Visit | None) -> bool:
+        self._memory = self._seats.memory or self._memory
         resume = self._seats.dial()
         rooms = quote(",".join(self._seats.wanted) or "bare:nowhere", safe=",:")
         if not self._seats.wanted:
             self._seats.take("bare:nowhere")
-        query = f"?resume={quote(json.dumps(resume))}" if resume else ""
-        wire = self._wire = Wire(f"{self._path}{rooms}{query}", self._received)
+        query = {"resume": json.dumps(resume)} if resume else {}
+        if self._scene.plan.inbound:
+            query["client"] = f"{self._scene.run}-{self._number}-{self._names}"
+        wire = self._wire = Wire(f"{self._path}{rooms}?{urlencode(query)}", self._received)
         try:
             await dial(self._scene.port(visit), wire, receive_buffer=visit.receive_buffer if visit else None)
         except OSError:
@@ -133,11 +139,17 @@ class Client:
         if not await wire.opened(_HANDSHAKE_S):
             wire.reset()
             return False
-        if self._scene.plan.inbound:
-            for message in self._unanswered.values():
-                wire.send(message)
-        elif self._unanswered:
+        return not self._unanswered or await self._send_again(wire)
+
+    async def _send_again(self, wire: Wire) -> bool:
+        """Send what was not answered, if the server remembers it; return whether the connection lives."""
+        while self._scene.plan.inbound and self._seats.memory is None:
+            if await wire.ended(_LOOK_S):
+                return False
+        if self._seats.memory is None or self._seats.memory != self._memory:
             self._give_up()
+        for message in self._unanswered.values():
+            wire.send(message)
         return True
 
     def _give_up(self) -> None:
@@ -176,8 +188,8 @@ class Client:
         """Hear everything, and leave every room; return whether that went well."""
         wire = self._wire
         assert wire is not None  # it is connected
-        while not self._seats.is_seated or (self._unanswered and self._scene.plan.inbound):
-            if await wire.ended(0.01):
+        while not self._seats.is_seated or self._unanswered:
+            if await wire.ended(_LOOK_S):
                 return False
         for room in self._seats.wanted:
             answer = await self._leave(room)
@@ -202,8 +214,8 @@ class Client:
                 self._join(step)
             case Act.LEAVE if len(wanted) > 1 and not self._leaving:
                 await self._leave(wanted[step.room % len(wanted)])
-            case Act.AGAIN if self._again is not None and self._again[0] == self._scene.life:
-                wire.send(self._again[2])
+            case Act.AGAIN if self._again is not None and self._again[0] == self._seats.memory:
+                wire.send(self._again[1])
             case Act.LEAVE | Act.AGAIN:
                 pass
             case _:
@@ -234,7 +246,7 @@ class Client:
         """Wait until everything up to a position has come or was told; return False if the connection ended first."""
         wire = self._wire
         while not self._seats.has_heard(room, at):
-            if wire is None or await wire.ended(0.005):
+            if wire is None or await wire.ended(_LOOK_S):
                 return False
         return True
 
@@ -304,8 +316,8 @@ class Client:
         if self._scene.plan.replies_last:
             self._seats.replied(asked.room, answer)
         message = self._unanswered.pop(number, None)
-        if message is not None:
-            self._again = self._scene.life, number, message
+        if message is not None and self._seats.memory is not None and answer != IN_DOUBT:
+            self._again = self._seats.memory, message
         if (leaving := self._leaving.pop(number, None)) is not None:
             room, until = leaving
             self._seats.left(room, until or Position.parse(answer[0]))

@@ -33,6 +33,7 @@ class _Frame(msgspec.Struct):
     reason: str = ""
     reply: str | int | None = None
     error: dict[str, str] | None = None
+    id: str = ""
 
 
 _SKIPPING: Final = ("drop:", "latest:")
@@ -73,10 +74,12 @@ class Seats:
 
     Attributes:
         rooms: The seats by room, also those that were left.
+        memory: What the server calls what it remembers of this client, on the present connection.
     """
 
     def __init__(self, client: int, record: Record, replied: Reply) -> None:
         self.rooms: dict[str, Seat] = {}
+        self.memory: str | None = None
         self._client = client
         self._record = record
         self._replied = replied
@@ -107,6 +110,7 @@ class Seats:
 
     def dial(self) -> dict[str, str]:
         """Return where every wanted room stands, before a connection that resumes there is made."""
+        self.memory = None
         for room in self.wanted:
             seat = self.rooms[room]
             seat.is_in = seat.untold = False
@@ -172,6 +176,8 @@ class Seats:
             self._gap(frame)
         elif frame.type == "roomful.position":
             self._position(frame)
+        elif frame.type == "roomful.memory":
+            self.memory = frame.id
         elif frame.type == "roomful.error":
             self._record.contradict(f"client {self._client} was told an error: {frame.error}")
 
