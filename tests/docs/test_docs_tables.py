@@ -11,7 +11,8 @@ import textwrap
 from itertools import pairwise
 from pathlib import Path
 
-from roomful import CloseCode, Limits
+from roomful import Admission, CloseCode, Limits
+from roomful.auth import admission
 from roomful.consumers.definition import RESERVED_NAMES
 from roomful.core import close_codes, limits
 from roomful.core.close_codes import close_code_for_status, may_come_back
@@ -35,6 +36,20 @@ def test_limits_are_those_of_the_code() -> None:
 
     assert [row[:3] for row in rows] == expected
     assert all(row[3] for row in rows)
+
+
+def test_limits_at_the_door_are_those_of_the_code() -> None:
+    """Each setting has a row, in their order, with its default and its reason."""
+    expected = [
+        [
+            f"`{field.name}`",
+            f"{field.default:g} s" if isinstance(field.default, float) else str(field.default or "none"),
+            _docstrings(admission)[field.name],
+        ]
+        for field in dataclasses.fields(Admission)
+    ]
+
+    assert _rows(ROOT / "docs/reference/security.md", "Limits at the door") == expected
 
 
 def test_fixed_limits_are_those_of_the_code() -> None:

@@ -60,14 +60,15 @@ app = make_app()
 class Server:
     """The process, and its CPU time."""
 
-    def __init__(self) -> None:
+    def __init__(self, target: str = "tests.security.bench.door_costs:app") -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port: int = free.getsockname()[1]
-        command = [sys.executable, "-m", "roomful", "serve", "tests.security.bench.door_costs:app"]
+        command = [sys.executable, "-m", "roomful", "serve", target]
         self._process = subprocess.Popen(
             [*command, "--port", str(self.port), "--log-level", "error"],
             cwd=ROOT,
+            stderr=subprocess.DEVNULL,  # the audit log
             env={**os.environ, "PYTHONPATH": f"{ROOT}"},
         )
         for _ in range(500):
@@ -77,6 +78,11 @@ class Server:
             except OSError:
                 time.sleep(0.02)
         raise RuntimeError("server did not start")
+
+    @property
+    def pid(self) -> int:
+        """The process."""
+        return self._process.pid
 
     def cpu_s(self) -> float:
         """Return the CPU time that it has used, at the resolution of the scheduler's own count."""
