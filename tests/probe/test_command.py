@@ -170,7 +170,7 @@ def test_a_server_that_dies_leaves_what_was_measured(
     planted: Planted, tmp_path: Path, result: Callable[[], dict[str, object]]
 ) -> None:
     """The trial in which it died is there, with its closes."""
-    code = probe(tmp_path, planted("--die-after", "35"), *LOAD, "--mode", "echo")
+    code = probe(tmp_path, planted("--die-after", "35"), *LOAD, "--mode", "echo", "--no-questions")
     found = result()
     assert code in (0, 3, 4)
     trials = found["trials"]
@@ -221,6 +221,7 @@ def test_interrupt_keeps_what_a_long_load_has_measured(
 ) -> None:
     """The trial under way ends, and says that it was interrupted."""
     options = ("--rate", "200", "--duration", "5min", "--plain", "--json", str(tmp_path / "result.json"))
+    options += ("--no-questions",)
     command = [sys.executable, "-m", "roomful.probe", planted(), *options]
     with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
         assert process.stderr is not None

@@ -191,3 +191,9 @@ def test_the_page_has_every_cause_that_may_be_named() -> None:
     named = {cause.id for cause in CAUSES if cause.sentence}
     assert set(sections) == named | {"generator"}
     assert all("- Signature: " in sections[id] and "- Cure: " in sections[id] for id in named)
+
+
+def test_a_server_that_is_gone_has_that_symptom_alone() -> None:
+    """That nobody opens any more follows from it."""
+    found = judge(recorded("memory", storm__in_turn_failed=True, closes__number=4, size__refused=True))
+    assert [finding.symptom.id for finding in found.findings] == ["died"]

@@ -34,12 +34,12 @@ SYMPTOMS: Final = (
     ),
     SymptomRule(
         "refused_in_turn",
-        all_of(is_true("storm.in_turn_failed")),
+        all_of(is_true("storm.in_turn_failed"), is_no("server.gone")),
         "Only {storm.in_turn} opened one after the other, of {storm.wanted:n}.",
     ),
     SymptomRule(
         "refused_together",
-        all_of(at_least("storm.late", 3)),
+        all_of(at_least("storm.late", 3), is_no("server.gone")),
         "Of {storm.wanted} that came at once {storm.late:n} took 0.9 s or longer to open.",
     ),
     SymptomRule(
