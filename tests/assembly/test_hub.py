@@ -11,10 +11,12 @@ from functools import partial
 import pytest
 
 from roomful import Hub
+from roomful.core.deed import CURRENT, Deed
 from roomful.core.errors import HubClosed, InvalidState, LayerError, NotShared, UnknownConnection
 from roomful.core.events import Event
 from roomful.core.limits import Limits
 from roomful.core.names import ConnectionId
+from roomful.core.ports import Receipt
 from roomful.hub import Connection
 from roomful.layers.memory import MemoryLayer
 from roomful.wire import EventsCodec, RawCodec
@@ -304,3 +306,27 @@ async def test_statistics_count_threads_too() -> None:
         await running
 
         assert hub.statistics().handler_threads == 0
+
+
+async def test_pushes_of_a_message_that_is_handled_again_take_effect_once() -> None:
+    """Each way to push takes the key of the message by default, in their order; a key of one's own goes before."""
+
+    async def handle(hub: Hub) -> list[Receipt]:
+        token = CURRENT.set(Deed("message"))
+        try:
+            return [
+                await hub.push("room", "a"),
+                await hub.push_nowait("room", "b"),
+                await asyncio.to_thread(lambda: hub.push_threadsafe("room", "c").result(5)),
+                await hub.push("room", "d", key="own"),
+                await hub.push("room", "e", wait=True),
+                await hub.dispatch("group", Event("f")),
+            ]
+        finally:
+            CURRENT.reset(token)
+
+    async with Hub() as hub:
+        first, second = await handle(hub), await handle(hub)
+        assert [receipt.duplicate for receipt in (*first, *second)] == [False] * 6 + [True] * 6
+        assert [receipt.position for receipt in first] == [receipt.position for receipt in second]
+        assert not (await hub.push("room", "a")).duplicate

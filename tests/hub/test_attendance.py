@@ -130,3 +130,31 @@ def test_name_that_flutters_stands_in_the_timetable_once() -> None:
     assert len(attendance._looks) == 1
     attendance.look(math.inf)
     assert attendance.take(9) == []  # it was never told, so nothing is to be taken back
+
+
+def test_news_whose_fate_is_unknown_is_told_again() -> None:
+    """The layer may have heard that somebody came before it went away; so it is told that it has gone."""
+    attendance = Attendance()
+    attendance.enter(ROOM, "ada", b"1")
+    [news] = attendance.take(9)
+    attendance.leave(ROOM, "ada", 5.0)
+    attendance.look(5.0)
+    attendance.failed(news)
+
+    assert attendance.take(9) == [(ROOM, "ada", None)]
+
+
+def test_second_loss_begins_its_own_grace_time() -> None:
+    """Whoever came back and went again is present until the later time; one of two connections sets no time at all."""
+    attendance = Attendance()
+    attendance.enter(ROOM, "ada", b"1")
+    attendance.enter(ROOM, "ada", b"1")
+    attendance.leave(ROOM, "ada", 5.0)
+    assert attendance.next_look is None
+    attendance.leave(ROOM, "ada", 5.0)
+    attendance.enter(ROOM, "ada", b"1")
+    attendance.leave(ROOM, "ada", 5.5)
+    attendance.look(5.0)
+    assert (len(attendance), attendance.next_look) == (1, 5.5)
+    attendance.look(5.5)
+    assert len(attendance) == 0

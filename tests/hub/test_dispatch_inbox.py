@@ -17,7 +17,7 @@ A, B = RoomName("a"), RoomName("b")
 
 STEPS = st.lists(
     st.one_of(
-        st.tuples(st.sampled_from(["offer", "refuse"]), st.sampled_from([A, B]), st.integers(0, 12)),
+        st.tuples(st.sampled_from(["offer", "refuse"]), st.sampled_from([A, B]), st.integers(0, 25)),
         st.tuples(st.just("take"), st.just(A), st.just(0)),
         st.tuples(st.sampled_from(["lose", "epoch"]), st.sampled_from([A, B]), st.just(0)),
     ),

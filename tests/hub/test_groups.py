@@ -315,6 +315,51 @@ async def test_attach_is_shared_and_a_failed_one_is_tried_again(scene: Scene) ->
     await finish(scene)
 
 
+async def test_join_that_meets_a_failing_attach_attaches_anew() -> None:
+    """At whatever moment it comes: it fails with the others, or it is delivered to."""
+    for moment in range(6):
+        scene = _scene()
+        first, late = scene.client(), scene.client()
+        gate = scene.layer.attach_gate = asyncio.get_running_loop().create_future()
+        join = soon(outcome(first.connection.join_group("alarms")))
+        await passes(6)
+        gate.set_exception(LayerError("away"))
+        scene.layer.attach_gate = None
+        await passes(moment)
+        met = await outcome(late.connection.join_group("alarms"))
+        assert isinstance(await join, LayerError)
+        await dispatch(scene, "a")
+        await passes(3)
+        assert isinstance(met, LayerError) or late.handler.finished == ["a"]
+        await finish(scene)
+
+
+async def test_waiting_dispatches_hold_no_socket_back(scene: Scene) -> None:
+    """They have bounds of their own, and nothing is kept once they are handled."""
+    limits = Limits(max_inbox_messages=3, max_dispatch_messages=8)
+    scene.engine.limits = limits
+    scene.engine._reset()
+    client = await consumer(scene, "alarms")
+    gate = client.handler.gate = asyncio.Event()
+    for number in range(6):
+        await dispatch(scene, str(number))
+        await passes(2)
+    client.connection.received("m")
+    client.connection.received("n")
+    assert client.wire.is_reading
+    client.connection.received("o")
+    assert not client.wire.is_reading
+    gate.set()
+    await passes(20)
+
+    assert client.handler.finished == ["0", "1", "2", "3", "4", "5", "m", "n", "o"]
+    assert client.wire.is_reading
+    turns = client.connection._turns
+    assert turns is not None
+    assert (turns.inbox, turns._dispatches) == (None, None)
+    await finish(scene)
+
+
 async def test_join_that_is_a_mistake_is_the_callers(scene: Scene) -> None:
     """Names are those of rooms; a consumer is in so many groups at most; a second join changes nothing."""
     client = await consumer(scene, "a", "b", "a")

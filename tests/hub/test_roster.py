@@ -130,3 +130,15 @@ def test_answer_that_crossed_a_hole_is_asked_for_again() -> None:
     assert not roster.is_behind
     assert roster.take(Position("e", 6), Change("ada", None))
     assert roster.occupants == Occupants(Position("e", 6), {"bob": b"1"})
+
+
+def test_suspicion_during_a_question_asks_again() -> None:
+    """The answer may be older than what was lost."""
+    roster = Roster()
+    roster.heal(Occupants(Position("e", 1), {}))
+    roster.suspect()
+    roster.suspect()
+    roster.heal(Occupants(Position("e", 1), {}))
+    assert roster.is_behind
+    roster.heal(Occupants(Position("e", 2), {"ada": b"1"}))
+    assert not roster.is_behind

@@ -17,7 +17,7 @@ from roomful.core.errors import LayerAway, ReplyError
 from roomful.core.limits import Limits
 from roomful.layers.memory import MemoryLayer
 from roomful.wire import EventsCodec
-from tests.clock import after, passes
+from tests.clock import after, now, passes
 from tests.fakes import FakeLink, FakePusher
 
 LIMITS = Limits(answer_ttl_s=60, max_answers_per_client=3, max_answer_bytes=100, in_doubt_after_s=5)
@@ -65,6 +65,14 @@ class Shop(ConsumerBase):
         if thing == "crash":
             raise ValueError
         return f"{thing} {len(self.sold)}"
+
+    @on("later")
+    async def later(self) -> None:
+        self.task = asyncio.ensure_future(self._push_later())
+
+    async def _push_later(self) -> None:
+        await asyncio.sleep(1)
+        self.keys.append(default_key())
 
     @on("long")
     async def long(self) -> str:
@@ -207,7 +215,9 @@ async def test_handler_that_was_cut_short_leaves_its_message_in_doubt(scene: Sce
     assert begun.cancelled()
     assert waiting.done()
     assert second.link.calls[0][:2] == ("error", "in_doubt")
+    before = now()
     assert (await second.send("buy", "tea"))[:2] == ("error", "in_doubt")  # type: ignore[index] # a tuple
+    assert now() == before
     assert scene.sold == ["tea"]
 
 
@@ -288,6 +298,14 @@ async def test_pushes_of_a_handler_have_keys_that_a_copy_has_too(scene: Scene) -
 
     await scene.session(scene.process(), None).send("buy", "tea", 3)
     assert scene.keys[6:] == [None, None]
+
+
+async def test_task_that_outlives_its_handler_has_no_keys(scene: Scene) -> None:
+    """What it pushes then is no part of the message."""
+    await scene.session(scene.process()).send("later")
+    await after(2)
+
+    assert scene.keys == [None]
 
 
 async def test_memory_has_a_name_as_long_as_it_lasts(scene: Scene) -> None:
