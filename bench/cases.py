@@ -179,6 +179,15 @@ CASES = (
         _PER_DELIVERY, ("fastapi", "picows"),
     ),
     Case(
+        "group-send-500", "`group_send` to 500 consumers that send one text each, 128 bytes, 4 messages under way",
+        Fanout(members=500, under_way=4),
+        ("channels", "channels-redis", "roomful-channels", "roomful-channels-redis"), _PER_DELIVERY, ("channels",),
+        (
+            Aim("cpu_s", 1 / 20, None, "channels", row="roomful-channels"),
+            Aim("cpu_s", 1 / 15, None, "channels-redis", row="roomful-channels-redis"),
+        ),
+    ),
+    Case(
         "tls-500", "Fan-out to 500 members over TLS, 128 bytes, 16 messages under way",
         Fanout(members=500, under_way=16),
         ("transport", "fastapi", "websockets", "picows", "socketify", *OURS), _PER_DELIVERY, ("transport", "fastapi"),

@@ -273,6 +273,16 @@ async def test_an_unknown_type_ends_a_consumer_that_asks_for_it(layer: ChannelLa
         await client.wait()
 
 
+@pytest.mark.parametrize("consumer", [AsyncEcho, SyncEcho])
+async def test_a_lifespan_is_refused_so_that_a_server_goes_on_without(
+    consumer: Any, layer: ChannelLayer
+) -> None:
+    server = ApplicationCommunicator(consumer.as_asgi(), {"type": "lifespan"})
+    await server.send_input({"type": "lifespan.startup"})
+    with pytest.raises(ValueError, match=r"No handler for message type 'lifespan.startup'"):
+        await server.wait(timeout=5)
+
+
 async def test_a_handler_of_an_async_consumer_that_is_written_with_def_is_told(layer: ChannelLayer) -> None:
     class Wrong(AsyncMember):
         def chat_message(self, event: dict[str, Any]) -> None:  # type: ignore[override] # the mistake itself

@@ -46,13 +46,28 @@ async def test_a_query_that_hangs_holds_up_its_own_lane_alone() -> None:
 
 async def test_more_handlers_than_lanes_share_them() -> None:
     lanes = Lanes(2)
-    first, second, third = lanes.enter(), lanes.enter(), lanes.enter()
-    assert [first[0].number, second[0].number, third[0].number] == [0, 1, 0]
-    for taken in (third, second, first):
-        lanes.leave(taken)
-    again = lanes.enter()
-    assert again[0].number == 0
-    lanes.leave(again)
+    go_on = asyncio.Event()
+
+    async def handler() -> int:
+        async with lanes.lane():
+            thread = await sync_to_async(threading.get_ident)()
+            await go_on.wait()
+            assert await sync_to_async(threading.get_ident)() == thread
+            return thread
+
+    handlers = [asyncio.ensure_future(handler()) for _ in range(5)]
+    await asyncio.sleep(0)
+    go_on.set()
+    assert len(set(await asyncio.gather(*handlers))) == 2
+
+
+async def test_a_handler_that_needs_no_thread_takes_none() -> None:
+    lanes = Lanes(1)
+    async with lanes.lane() as place:
+        assert place.lane is None
+        await sync_to_async(threading.get_ident)()
+        assert place.lane is not None
+    assert place.lane is None
 
 
 async def test_a_lane_whose_thread_is_still_busy_is_not_given_away() -> None:
@@ -72,17 +87,10 @@ async def test_a_lane_whose_thread_is_still_busy_is_not_given_away() -> None:
     stuck.cancel()
     with pytest.raises(asyncio.CancelledError):
         await stuck
-    taken = lanes.enter()
-    assert taken[0].number == 1
-    lanes.leave(taken)
+    async with asyncio.timeout(5):
+        await thread_in(lanes)
     go_on.set()
-
-    def is_back() -> bool:
-        taken = lanes.enter()
-        lanes.leave(taken)
-        return taken[0].number == 0
-
-    await until(is_back)
+    await until(lambda: sorted(lanes._free) == [0, 1])
 
 
 async def test_old_connections_are_closed_in_the_thread_that_has_them(
@@ -98,9 +106,8 @@ async def test_old_connections_are_closed_in_the_thread_that_has_them(
     def is_closed() -> bool:
         return connection.connection is None
 
-    async with lanes.lane():
+    async with lanes.lane() as place:
         assert await sync_to_async(query)() is not None
-    taken = lanes.enter()[0]
-    executor = taken.executor
-    assert executor is not None
-    await until(lambda: executor.submit(is_closed).result(5))
+        assert place.lane is not None
+        thread = place.lane.thread
+    await until(lambda: thread.submit(is_closed).result(5))

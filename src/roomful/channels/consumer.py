@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import inspect
 import logging
-from collections.abc import Callable, Coroutine, MutableMapping
+from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 from typing import Any, ClassVar, Final
 
 from asgiref.sync import async_to_sync
@@ -74,13 +74,14 @@ class AsyncConsumer:
             self.channel_receive = functools.partial(self.channel_layer.receive, self.channel_name)
             source = self._source()
         self.base_send = self._sender(send)
-        self._is_connected = False
+        self._is_connected = self._is_servers = False
         desk = Desk(
             self._dispatch,
             receive,
             source,
             deliver=self._deliver,
             missed=self._missed,
+            cork=_cork_of(scope),
             reads_ahead=scope.get("type") != "channel",
             limits=get_limits(),
             lanes=get_lanes(),
@@ -106,14 +107,16 @@ class AsyncConsumer:
             self._is_connected = True
         elif kind == "websocket.disconnect":
             self._is_connected = False
+        # A server takes an error as the answer, as to the lifespan, which it then leaves alone.
+        self._is_servers = self.scope.get("type") != "channel"
         await self.dispatch(message)
+        self._is_servers = False
 
-    async def _deliver(self, message: Event) -> None:
+    def _deliver(self, message: Event) -> Awaitable[object]:
         # That a client has come or gone is the server's to say, and nobody's who can send to a group.
         if message.get("type") in _SERVERS_OWN:
-            await self._unhandled(message)
-        else:
-            await self.dispatch(message)
+            return self._unhandled(message)
+        return self.dispatch(message)
 
     async def _unhandled(self, message: Event) -> None:
         await self.unknown_type(message)
@@ -157,10 +160,10 @@ class AsyncConsumer:
         return found
 
     async def unknown_type(self, message: Event) -> None:
-        """Know that a message came that no handler takes. It is logged; the consumer lives.
+        """Know that a message came that no handler takes. One of a channel is logged, and the consumer lives.
 
         Raises:
-            ValueError: The class says `raises_unknown_types`.
+            ValueError: It is an event of the server, or the class says `raises_unknown_types`.
         """
         self._judge_unknown(message)
 
@@ -169,7 +172,7 @@ class AsyncConsumer:
             f"No handler for message type {message.get('type')!a:.100}; "
             f"{type(self).__qualname__} has no method of its own that takes it"
         )
-        if self.raises_unknown_types:
+        if self.raises_unknown_types or self._is_servers:
             raise ValueError(error)
         logger.error("%s", error)
 
@@ -197,6 +200,13 @@ class AsyncConsumer:
         app.consumer_initkwargs = initkwargs  # type: ignore[attr-defined] # as above
         functools.update_wrapper(app, cls, updated=())
         return app
+
+
+def _cork_of(scope: MutableMapping[str, Any]) -> Callable[[], object] | None:
+    """Return what our interface server offers for joining messages, or None on others."""
+    offer = (scope.get("extensions") or {}).get("roomful.connection")
+    cork: Callable[[], object] | None = getattr(offer, "cork", None)
+    return cork
 
 
 class SyncConsumer(AsyncConsumer):

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from ..core.limits import Limits
+from ..django.lanes import Place
 from ..django.mailbox import Missed
 from .exceptions import StopConsumer
 
@@ -46,6 +47,7 @@ class Desk:
         source: The consumer's channel, where it has one.
         deliver: Handles one message of the channel, likewise.
         missed: Told how many messages of the channel were dropped, or None where nobody knows.
+        cork: Called when several messages are handled in one go, so that the server may join what they send.
         reads_ahead: Whether it receives while a handler runs. A worker's must not: what it has not received is left for
             another.
         limits: How far it reads ahead, and how long handlers have in the end.
@@ -60,6 +62,7 @@ class Desk:
         *,
         deliver: Dispatch,
         missed: Callable[[int | None], Awaitable[object]],
+        cork: Callable[[], object] | None,
         reads_ahead: bool,
         limits: Limits,
         lanes: Lanes,
@@ -70,7 +73,9 @@ class Desk:
         self._deliver = deliver
         self._limits = limits
         self._lanes = lanes
+        self._place = Place()
         self._missed = missed
+        self._cork = cork
         self._reads_ahead = reads_ahead
         self._waiting: deque[Event] = deque()
         self._bytes = 0
@@ -93,6 +98,7 @@ class Desk:
         """
         self._task = asyncio.current_task()
         reader = asyncio.Task(self._read(), loop=asyncio.get_running_loop())
+        tokens = self._lanes.enter(self._place)
         if self._source is not None:
             self._source.start(self.wake, self._fail)
         handled = 0
@@ -102,7 +108,15 @@ class Desk:
                 if handling is None:
                     await self._sleep()
                     continue
-                await self._turn(handling)
+                self._is_busy = True
+                try:
+                    await handling
+                except asyncio.CancelledError:
+                    self._after(is_cut=True)
+                else:
+                    if self._is_cut or self._place.lane is not None or not self._reads_ahead:
+                        self._after(is_cut=False)
+                self._is_busy = False
                 if self._is_over:
                     return
                 handled += 1
@@ -114,6 +128,8 @@ class Desk:
             if self._grace is not None:
                 self._grace.cancel()
             reader.cancel()
+            self._lanes.leave(self._place)
+            self._lanes.exit(tokens)
             if self._source is not None:
                 await self._source.stop()
             await asyncio.wait((reader,))
@@ -121,8 +137,8 @@ class Desk:
     async def end(self, clean_up: Awaitable[object]) -> None:
         """Run what has to be done after a handler has failed."""
         try:
-            async with asyncio.timeout(self._limits.disconnect_timeout_s):
-                await self._turn(clean_up)
+            async with asyncio.timeout(self._limits.disconnect_timeout_s), self._lanes.lane():
+                await clean_up
         except TimeoutError:
             logger.error("disconnect did not end within %s s", self._limits.disconnect_timeout_s)  # noqa: TRY400 -- where it was stuck is in the consumer's own code
 
@@ -152,6 +168,8 @@ class Desk:
             if isinstance(taken, Missed):
                 return self._missed(taken.count)
             if taken is not None:
+                if self._cork is not None and source.has_more:
+                    self._cork()
                 self._channel_is_next = False
                 return self._deliver(taken)
         if not self._waiting:
@@ -161,6 +179,8 @@ class Desk:
         self._bytes -= _size(event)
         if self._reads_ahead:
             self._read_on()
+        if self._cork is not None and self._waiting:
+            self._cork()
         self._is_over = event is self._end
         return self._dispatch(event)
 
@@ -194,24 +214,15 @@ class Desk:
 
     # ── Handling ──
 
-    async def _turn(self, handling: Awaitable[object]) -> None:
-        taken = self._lanes.enter()
-        self._is_busy = True
-        is_cut = False
-        try:
-            await handling
-        except asyncio.CancelledError:
-            is_cut = True
-            if not self._is_cut:
-                raise
-        finally:
-            self._is_busy = False
-            self._lanes.leave(taken, is_cut=is_cut)
-            self._read_on()
-        if self._is_cut and self._task is not None:
-            self._is_cut = False
-            if self._task.uncancel() > 0:
-                raise asyncio.CancelledError
+    def _after(self, *, is_cut: bool) -> None:
+        """Know that a handler has ended; raise what cancelled it unless that was this desk."""
+        self._is_busy = False
+        self._lanes.leave(self._place, is_cut=is_cut)
+        self._read_on()
+        cut, self._is_cut = self._is_cut, False
+        assert self._task is not None  # the one that runs this
+        if (cut and self._task.uncancel() > 0) or (is_cut and not cut):
+            raise asyncio.CancelledError
 
     def _ended(self, event: Event) -> None:
         self._end = event

@@ -27,6 +27,10 @@ class Source(Protocol):
             fail: Called with the error after which no message comes any more.
         """
 
+    @property
+    def has_more(self) -> bool:
+        """Whether `take` may find something at once."""
+
     def take(self) -> Message | Missed | None:
         """Return the next message, or what stands for those that were dropped in its place."""
 
@@ -53,6 +57,11 @@ class MailboxSource:
         waiter = Waiter(asyncio.get_running_loop(), threading.get_ident(), wake)
         self._mailbox = self._layer.listen(self._channel, waiter)
         wake()  # for what had come before
+
+    @property
+    def has_more(self) -> bool:
+        """Whether something waits; see `Source`."""
+        return self._mailbox is not None and self._mailbox.has_any
 
     def take(self) -> Message | Missed | None:
         """Take; see `Source`."""
@@ -82,6 +91,11 @@ class ReceivingSource:
     def start(self, wake: Callable[[], None], fail: Callable[[BaseException], None]) -> None:
         """Receive; see `Source`."""
         self._task = asyncio.Task(self._run(wake, fail), loop=asyncio.get_running_loop())
+
+    @property
+    def has_more(self) -> bool:
+        """Whether something waits; see `Source`."""
+        return self._message is not None
 
     def take(self) -> Message | Missed | None:
         """Take; see `Source`."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -91,15 +90,7 @@ def _bind(spec: HandlerSpec, *, hub: Hub) -> Binding:
 
 def _in_lane(function: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
     async def in_lane(*args: object) -> object:
-        lanes = get_lanes()
-        taken = lanes.enter()
-        is_cut = False
-        try:
+        async with get_lanes().lane():
             return await function(*args)
-        except asyncio.CancelledError:
-            is_cut = True
-            raise
-        finally:
-            lanes.leave(taken, is_cut=is_cut)
 
     return in_lane

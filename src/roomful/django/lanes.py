@@ -1,8 +1,9 @@
 """Lanes: the threads in which handlers use the database, a few for all consumers of a process.
 
 Django's ORM runs in the thread that asgiref calls *sensitive*: one for the whole process unless somebody says
-otherwise, so that one slow query delays everybody. Here each running handler has a lane, which is a thread with its
-own database connections, and the next handler takes one that is free. A handler's code does not change.
+otherwise, so that one slow query delays everybody. Here a handler that needs a thread gets a lane, which is a thread
+with its own database connections, until it has ended. A handler's code does not change, and one that needs no thread
+costs nothing.
 """
 
 from __future__ import annotations
@@ -10,46 +11,59 @@ from __future__ import annotations
 import asyncio
 import heapq
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from contextvars import Token
-from typing import Final
+from contextvars import ContextVar, Token
+from typing import Any, Final, TypeVar
 
 from asgiref.sync import SyncToAsync, ThreadSensitiveContext
 from django.db import close_old_connections
 
-__all__ = ("Lane", "Lanes")
+__all__ = ("Lane", "Lanes", "Place")
+
+T = TypeVar("T")
 
 SWEEP_S: Final = 1.0
-"""Time after a handler in which its lane's old connections are closed. Django asks before and after each request; a hop
-to a thread for every message costs more than most handlers."""
+"""Time after its use in which a lane's old connections are closed. Django asks before and after each request; a hop to
+a thread for every message would cost more than most handlers."""
+
+_place: ContextVar[Place | None] = ContextVar("roomful_place", default=None)
 
 
 class Lane:
-    """One thread, while a handler has it.
+    """One thread.
 
     Attributes:
         number: The lower, the earlier it is taken.
-        running: Handlers that have it. Several share one when there are more handlers than lanes.
+        running: Handlers that have it. Several share one when there are more of them than lanes.
         used: Whether it has been taken since its connections were looked at.
+        thread: What runs calls in the thread.
     """
 
-    __slots__ = ("context", "number", "running", "used")
+    __slots__ = ("number", "running", "thread", "used")
 
     def __init__(self, number: int) -> None:
         self.number = number
-        self.context = ThreadSensitiveContext()
         self.running = 0
         self.used = False
-
-    @property
-    def executor(self) -> Executor | None:
-        """Its thread, once something has run there."""
-        return SyncToAsync.context_to_thread_executor.get(self.context)
+        self.thread = ThreadPoolExecutor(1, thread_name_prefix=f"roomful-lane-{number}")
 
 
-class Lanes:
-    """Gives lanes to handlers.
+class Place:
+    """Where the handlers of one consumer are at work, one after another.
+
+    Attributes:
+        lane: The lane that the running handler has, once it has needed one.
+    """
+
+    __slots__ = ("lane",)
+
+    def __init__(self) -> None:
+        self.lane: Lane | None = None
+
+
+class Lanes(Executor):
+    """Gives lanes to handlers. An executor, because that is what asgiref asks for a thread.
 
     Args:
         count: How many; each may hold one connection to each database.
@@ -60,53 +74,79 @@ class Lanes:
         self._free = list(range(count))
         self._next = 0
         self._sweeper: tuple[asyncio.AbstractEventLoop, asyncio.TimerHandle] | None = None
+        self._context = ThreadSensitiveContext()
+        SyncToAsync.context_to_thread_executor[self._context] = self
 
     def __len__(self) -> int:
         return len(self._lanes)
 
-    def enter(self) -> tuple[Lane, Token[ThreadSensitiveContext]]:
-        """Take a lane for the running task; `leave` must follow in the same context."""
+    # ── For consumers ──
+
+    def enter(self, place: Place) -> tuple[Token[Any], Token[Any]]:
+        """Let what this task does from now on use a place's lane; `exit` must follow in the same context."""
+        return SyncToAsync.thread_sensitive_context.set(self._context), _place.set(place)
+
+    def exit(self, tokens: tuple[Token[Any], Token[Any]]) -> None:
+        """End what `enter` has begun."""
+        SyncToAsync.thread_sensitive_context.reset(tokens[0])
+        _place.reset(tokens[1])
+
+    def leave(self, place: Place, *, is_cut: bool = False) -> None:
+        """Give a place's lane back, if it has one, because a handler has ended.
+
+        Args:
+            place: The place.
+            is_cut: Whether the handler was cancelled, so that its thread may still be busy.
+        """
+        lane, place.lane = place.lane, None
+        if lane is None:
+            return
+        loop = asyncio.get_running_loop()
+        if self._sweeper is None or self._sweeper[0] is not loop:
+            self._sweeper = loop, loop.call_later(SWEEP_S, self._sweep)
+        if is_cut:
+            # A thread cannot be stopped; nobody else gets the lane before it has ended.
+            lane.thread.submit(_nothing).add_done_callback(
+                lambda _: _call(loop, lambda: self._give_back(lane))
+            )
+        else:
+            self._give_back(lane)
+
+    @asynccontextmanager
+    async def lane(self) -> AsyncIterator[Place]:
+        """Run a block as a handler."""
+        place = Place()
+        tokens = self.enter(place)
+        is_cut = False
+        try:
+            yield place
+        except asyncio.CancelledError:
+            is_cut = True
+            raise
+        finally:
+            self.exit(tokens)
+            self.leave(place, is_cut=is_cut)
+
+    # ── For asgiref ──
+
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
+        """Run a call in the lane of the handler that asks for it; see `concurrent.futures.Executor`."""
+        place = _place.get()
+        lane = self._lanes[0] if place is None else place.lane
+        if lane is None:
+            assert place is not None
+            lane = place.lane = self._take()
+        lane.used = True
+        return lane.thread.submit(fn, *args, **kwargs)
+
+    def _take(self) -> Lane:
         if self._free:
             lane = self._lanes[heapq.heappop(self._free)]
         else:
             lane = self._lanes[self._next]
             self._next = (self._next + 1) % len(self._lanes)
         lane.running += 1
-        lane.used = True
-        return lane, SyncToAsync.thread_sensitive_context.set(lane.context)
-
-    def leave(self, taken: tuple[Lane, Token[ThreadSensitiveContext]], *, is_cut: bool = False) -> None:
-        """Give a lane back.
-
-        Args:
-            taken: What `enter` returned.
-            is_cut: Whether the handler was cancelled, so that its thread may still be busy.
-        """
-        lane, token = taken
-        SyncToAsync.thread_sensitive_context.reset(token)
-        loop = asyncio.get_running_loop()
-        if self._sweeper is None or self._sweeper[0] is not loop:
-            self._sweeper = loop, loop.call_later(SWEEP_S, self._sweep)
-        executor = lane.executor if is_cut else None
-        if executor is None:
-            self._give_back(lane)
-        else:
-            # A thread cannot be stopped; nobody else gets the lane before it has ended.
-            executor.submit(_nothing).add_done_callback(lambda _: _call(loop, lambda: self._give_back(lane)))
-
-    @asynccontextmanager
-    async def lane(self) -> AsyncIterator[None]:
-        """Run a block in a lane."""
-        taken = self.enter()
-        try:
-            yield
-        except asyncio.CancelledError:
-            self.leave(taken, is_cut=True)
-            raise
-        except BaseException:
-            self.leave(taken)
-            raise
-        self.leave(taken)
+        return lane
 
     def _give_back(self, lane: Lane) -> None:
         lane.running -= 1
@@ -118,8 +158,7 @@ class Lanes:
         for lane in self._lanes:
             if lane.used:
                 lane.used = lane.running > 0
-                if lane.executor is not None:
-                    lane.executor.submit(close_old_connections)
+                lane.thread.submit(close_old_connections)
         if any(lane.used for lane in self._lanes):
             loop = asyncio.get_running_loop()
             self._sweeper = loop, loop.call_later(SWEEP_S, self._sweep)

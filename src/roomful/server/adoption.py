@@ -32,6 +32,15 @@ class Adoption:
     def __init__(self, call: AsgiCall) -> None:
         self._call: AsgiCall | None = call
 
+    def cork(self) -> None:
+        """Join what the ASGI call sends until the loop's next pass into one write.
+
+        For an application that is about to handle several messages in one go. What is sent is not held back for longer
+        than that, and keeps its order.
+        """
+        if self._call is not None:
+            self._call.cork()
+
     def adopt(self, peer: Peer, *, limits: Limits | None = None) -> Wire:
         """Give the socket to `peer`, accepted or not; ASGI's `receive` and `send` raise `InvalidState` from now on.
 

@@ -53,6 +53,7 @@ class AsgiCall:
 
     __slots__ = (
         "_announced",
+        "_corked",
         "_ended",
         "_held",
         "_inbox",
@@ -73,6 +74,7 @@ class AsgiCall:
         self._settings = settings
         self._phase = Phase.CONNECTING
         self._announced = False
+        self._corked: list[bytes] | None = None
         self._inbox: deque[str | bytes] = deque()
         self._inbox_bytes = 0
         self._held = False
@@ -132,6 +134,7 @@ class AsgiCall:
         """Let `peer` take this call's place; see `Adoption.adopt`."""
         if self._phase not in (Phase.CONNECTING, Phase.OPEN):
             raise InvalidState(f"connection cannot be adopted; the application has {self._phase.value}")
+        self._uncork()
         self._phase = Phase.ADOPTED
         self._stop_keepalive()
         self._readable.set()
@@ -203,6 +206,27 @@ class AsgiCall:
             self._keepalive.stop()
             self._keepalive = None
 
+    # ── Joined ──
+
+    def cork(self) -> None:
+        """Join what is sent until the loop's next pass into one write."""
+        if self._corked is None and self._phase is Phase.OPEN:
+            self._corked = []
+            asyncio.get_running_loop().call_soon(self._uncork)
+
+    def _uncork(self) -> None:
+        frames, self._corked = self._corked, None
+        if frames and self._ended is None:
+            self._wire.write(b"".join(frames))
+
+    def _write(self, frame: bytes) -> None:
+        if self._corked is None:
+            self._wire.write(frame)
+            return
+        self._corked.append(frame)
+        if len(self._corked) >= _LIMITS.max_batch_frames or len(frame) >= _LIMITS.max_batch_bytes:
+            self._uncork()
+
     # ── Towards the application ──
 
     async def _receive(self) -> AsgiMessage:
@@ -231,7 +255,8 @@ class AsgiCall:
         return {"type": "websocket.receive", "bytes": message}
 
     async def _send(self, message: AsgiMessage) -> None:
-        await self._writable.wait()
+        if not self._writable.is_set():
+            await self._writable.wait()
         kind = message["type"]
         match self._phase:
             case Phase.CONNECTING:
@@ -293,12 +318,13 @@ class AsgiCall:
                 raise ClientDisconnected
             data, text = message.get("bytes"), message.get("text")
             if data is not None:
-                self._wire.write(binary_frame(data))
+                self._write(binary_frame(data))
             elif text is not None:
-                self._wire.write(text_frame(text.encode()))
+                self._write(text_frame(text.encode()))
         elif kind == "websocket.close":
             code, reason = message.get("code", CloseCode.NORMAL), message.get("reason") or ""
             check_close(code, reason)
+            self._uncork()
             self._phase = Phase.DONE
             # A client that has gone meanwhile needs no closing, and its application no error for having tried.
             if self._ended is None:

@@ -79,7 +79,7 @@ class AsyncWebsocketConsumer(AsyncConsumer):
         close: int | bool = False,  # noqa: FBT001, FBT002 -- as Channels has it
     ) -> None:
         """Send a message to the client, and close the connection if `close` is true or a code."""
-        await super().send(send_event(text_data, bytes_data))
+        await self.base_send(send_event(text_data, bytes_data))
         if close:
             await self.close(close)
 

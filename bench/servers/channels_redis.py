@@ -1,0 +1,25 @@
+"""Django Channels with channels_redis, on uvicorn: `group_send` from each consumer."""
+
+from __future__ import annotations
+
+from django.conf import settings  # type: ignore[import-untyped] # Django has no types
+
+from bench.servers.alarm_consumer import consumer_class
+from bench.servers.redis_beside import start_redis
+from bench.servers.serving import run_uvicorn, start
+
+options = start()
+settings.configure(
+    CHANNEL_LAYERS={
+        # With the usual capacity of 100 messages it drops what comes too fast, and tells nobody.
+        "default": {
+            "BACKEND": "channels_redis.core.RedisChannelLayer",
+            "CONFIG": {"hosts": [start_redis()], "capacity": 100_000},
+        }
+    }
+)
+
+from channels.generic.websocket import AsyncWebsocketConsumer  # type: ignore[import-untyped] # noqa: E402 -- no types; needs the settings
+
+if __name__ == "__main__":
+    run_uvicorn(consumer_class(AsyncWebsocketConsumer, options).as_asgi(), options)
