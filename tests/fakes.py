@@ -245,6 +245,7 @@ class FakeLayer:
         evicted: How many of a room's first events its history no longer has.
         pages: How often a history was read.
         history_gate: When set, `history` waits for it, and fails with its exception.
+        history_answers: When set, what `history` has read comes after it.
     """
 
     shared = True
@@ -264,6 +265,7 @@ class FakeLayer:
         self.evicted: dict[RoomName, int] = {}
         self.pages = 0
         self.history_gate: asyncio.Future[None] | None = None
+        self.history_answers: asyncio.Future[None] | None = None
         self._held: list[tuple[RoomName, Position, bytes]] = []
 
     async def start(self, deliver: Deliver, suspect: Suspect) -> None:
@@ -341,6 +343,8 @@ class FakeLayer:
             (Position("e", number), payload)
             for number, payload in enumerate(kept[first : first + limit], first + 1)
         )
+        if self.history_answers is not None:
+            await self.history_answers
         return Page(entries, complete=first == after.offset, top=top)
 
 

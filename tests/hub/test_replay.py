@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 
 import pytest
 from hypothesis import settings
@@ -14,6 +15,7 @@ from roomful.core.limits import Limits
 from roomful.core.names import RoomName
 from roomful.core.policies import RoomPolicy
 from roomful.core.positions import Position
+from roomful.hub import replay
 from tests.clock import VirtualLoop, passes
 from tests.fakes import FakeKind
 from tests.hub.scene import Client, Scene, outcome, soon
@@ -190,8 +192,148 @@ async def test_an_unreadable_event_is_told_in_a_replay(
     scene.layer.kept[LOBBY][1] = b"\x09nonsense"
     ann = scene.client(JSON)
     await ann.connection.join("lobby", since="e:0")
-    assert ann.written == ["lobby@1 1", "gap lobby unreadable 2-2", "lobby@3 3", "joined lobby@3 recovered"]
+    assert ann.written == ["lobby@1 1", "gap lobby unreadable 2-2", "lobby@3 3", "joined lobby@3"]
     assert "cannot be read" in caplog.text
+
+
+async def test_who_cannot_be_told_of_an_unreadable_event_is_not_recovered(scene: Scene) -> None:
+    """What `join` returns is all that the consumer of a connection that owns its wire learns."""
+    await pushed(scene, 3)
+    scene.layer.kept[LOBBY][1] = b"\x09nonsense"
+    ann = scene.client(RAW)
+    joined = await ann.connection.join("lobby", since="e:0")
+    assert (joined.recovered, ann.written) == (False, ["lobby@1 1", "lobby@3 3"])
+
+
+# ── A process that is not where another one is ──
+
+
+async def test_a_client_that_was_further_than_this_process_gets_nothing_twice(scene: Scene) -> None:
+    """Another process had brought it there; this one catches up first."""
+    await scene.member("lobby", kind=JSON)
+    scene.layer.holds = True
+    await pushed(scene, 3)
+    ann = scene.client(JSON)
+    joined = await ann.connection.join("lobby", since="e:2")
+    scene.layer.release()
+    scene.layer.holds = False
+    await pushed(scene, 1)
+    assert joined.recovered
+    assert ann.written == ["lobby@3 3", "joined lobby@3 recovered", "lobby@4 1"]
+
+
+async def test_a_room_without_history_catches_up_with_a_client_too(scene: Scene) -> None:
+    """What this process has not delivered is missed by those who stayed; who has it is told nothing."""
+    bob = await scene.member("lobby", kind=JSON)
+    scene.layer.holds = True
+    await pushed(scene, 2)
+    scene.layer.evicted[LOBBY] = 2
+    ann = scene.client(JSON)
+    joined = await ann.connection.join("lobby", since="e:2")
+    scene.layer.release()
+    scene.layer.holds = False
+    await pushed(scene, 1)
+    assert joined.recovered
+    assert ann.written == ["joined lobby@2 recovered", "lobby@3 1"]
+    assert bob.written == ["gap lobby evicted 1-2", "lobby@3 1"]
+
+
+async def test_what_comes_while_the_history_is_read_is_not_missed(scene: Scene) -> None:
+    """The page that says that nothing follows is older than the room by the time that it is here."""
+    scene.layer.holds = True
+    bob = await scene.member("lobby", kind=JSON)
+    await pushed(scene, 2)
+    scene.layer.history_answers = answers = asyncio.get_running_loop().create_future()
+    ann = scene.client(JSON)
+    join = soon(ann.connection.join("lobby", since="e:2"))
+    await passes(3)
+    await pushed(scene, 1)
+    scene.layer.release()
+    scene.layer.holds = False
+    answers.set_result(None)
+    await join
+    await passes(3)
+    assert ann.written == ["lobby@3 1", "joined lobby@3 recovered"]
+    assert bob.written == ["lobby@1 1", "lobby@2 2", "lobby@3 1"]
+
+
+# ── Bounded ──
+
+
+async def test_a_replay_ends_while_more_is_pushed_than_a_page_holds(scene: Scene) -> None:
+    """It takes more at once until it gets nearer; nothing is evicted under it."""
+    await pushed(scene, 500)
+    ann = scene.client(JSON)
+    join = soon(ann.connection.join("lobby", since="e:0"))
+    for _ in range(60):
+        for _ in range(100):
+            scene.engine.push_nowait("lobby", "x")
+        await passes(1)
+    assert join.done()
+
+
+async def test_large_events_are_read_once(scene: Scene) -> None:
+    """What of a page does not go into one write waits for the next."""
+    await scene.member("lobby")
+    for _ in range(20):
+        scene.engine.push_nowait("lobby", "x" * 50_000)
+    await passes(3)
+    ann = scene.client(JSON)
+    await ann.connection.join("lobby", since="e:0")
+    assert len(ann.written) == 21
+    assert scene.layer.pages == 1
+
+
+async def test_a_member_that_reads_slowly_does_not_keep_what_others_were_replayed(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While it comes back, so do many others, each from elsewhere."""
+    monkeypatch.setattr(replay, "_SHARED_BYTES", 100_000)
+    await pushed(scene, 200)
+    slow = scene.client(JSON)
+    slow.wire.pause()
+    join = soon(outcome(slow.connection.join("lobby", since="e:0")))
+    await passes(3)
+    replays = scene.engine.memberships._replays
+    most = 0
+    for since in range(190):
+        await scene.client(JSON).connection.join("lobby", since=f"e:{since}")
+        (shared,) = replays._shared.values()
+        pages = sum(len(task.result().entries) for task in shared.pages.values())
+        entries = sum(map(len, shared.entries.values()))
+        most = max(most, pages + entries)
+    assert most * replay._ENTRY_BYTES <= 100_000
+    slow.wire.lose()
+    await join
+    assert (replays._shared, replays._size) == ({}, 0)
+
+
+async def test_a_history_that_fails_when_nobody_waits_for_it_is_no_error(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The client had gone."""
+    await pushed(scene, 3)
+    scene.layer.history_gate = gate = asyncio.get_running_loop().create_future()
+    join = soon(outcome(scene.client(JSON).connection.join("lobby", since="e:1")))
+    await passes(3)
+    join.cancel()
+    await passes(3)
+    gate.set_exception(LayerError("away"))
+    await passes(3)
+    gc.collect()
+    assert caplog.text == ""
+
+
+async def test_who_leaves_and_resumes_gets_no_push_that_excluded_it(scene: Scene) -> None:
+    """In the replay too, it gets the position."""
+    ann, bob = scene.client(JSON), scene.client(JSON)
+    await ann.connection.join("lobby")
+    ann.connection.leave("lobby")
+    await scene.push("lobby", "own", exclude=ann)
+    for client in (bob, ann):
+        await client.connection.join("lobby", since="e:0")
+    assert bob.written == ["lobby@1 own", "joined lobby@1 recovered"]
+    assert ann.written == ["joined lobby@0", "lobby@1", "joined lobby@1 recovered"]
 
 
 # ── Policies at the door ──
@@ -269,6 +411,23 @@ class ReplayMachine(RuleBasedStateMachine):
             self.scene.layer.suspect(LOBBY)
 
         self.run(lose())
+
+    @rule()
+    def lag(self) -> None:
+        """Let what is pushed come here later."""
+        self.scene.layer.holds = True
+
+    @rule()
+    def arrive(self) -> None:
+        self.scene.layer.holds = False
+        self.run(self._call(self.scene.layer.release))
+
+    @rule(index=who)
+    def be_served_elsewhere(self, index: int) -> None:
+        """A client that is not here gets all that there is from another process."""
+        if self.clients[index] is None:
+            offsets = range(self.last(index) + 1, self.scene.top("lobby") + 1)
+            self.streams[index] += [f"lobby@{offset} x" for offset in offsets]
 
     @rule(count=st.integers(1, 40))
     def evict(self, count: int) -> None:
@@ -356,6 +515,8 @@ class ReplayMachine(RuleBasedStateMachine):
                 self.loop.close()
 
     async def _end(self) -> None:
+        self.scene.layer.holds = False
+        self.scene.layer.release()
         for client in self.clients:
             if client is not None and client.wire.is_paused:
                 client.wire.resume(None)

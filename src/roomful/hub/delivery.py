@@ -165,7 +165,15 @@ class Delivery:
         elif (topic := self._topics.get(name)) is not None:
             topic.suspect()
 
+    async def catch_up(self, name: RoomName) -> None:
+        """Bring a room to where the layer stands."""
+        if (room := self._memberships.rooms.get(name)) is not None:
+            self.suspect(name)
+            await self._reader.finished(room.order)
+
     def _pass_on(self, room: Room[Connection], at: Position, payload: bytes) -> None:
+        if room.tail is not None:
+            room.tail.append(at, payload)
         envelope = read_envelope(room.name, at, payload)
         # Every branch has the event before anything is written: what a write entails may push again, behind this.
         untold = room.append(at, envelope)
@@ -192,6 +200,8 @@ class Delivery:
             "room %r: members are told of a gap (%s) in epoch %s", room.name, gap.reason, gap.epoch
         )
         self._counters.gaps += 1
+        if room.tail is not None:
+            room.tail.clear()
         untold = room.append_gap(gap)
         self._flusher.appended(list(room.branches.values()))
         self._let_go(untold)

@@ -89,7 +89,9 @@ class Engine:
         self._watches: list[tuple[RoomName, set[Connection]]] = []
         self._connections: dict[ConnectionId, Connection] = {}
         self._ending: set[Connection] = set()
-        self.memberships: Memberships = Memberships(self.layer, self.limits, self.policies)
+        self.memberships: Memberships = Memberships(
+            self.layer, self.limits, self.policies, catch_up=self._catch_up
+        )
         self._paused: set[Connection] = set()
         # Eager tasks, which are cheaper than any waiting, came with Python 3.12.
         self.parking: Parking | None = Parking() if sys.version_info < (3, 12) else None
@@ -289,6 +291,9 @@ class Engine:
     def loop(self) -> asyncio.AbstractEventLoop | None:
         """The loop that the hub belongs to."""
         return self._loop
+
+    async def _catch_up(self, room: RoomName) -> None:
+        await self._delivery.catch_up(room)
 
     # ── Pushing ──
 

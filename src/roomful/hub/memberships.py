@@ -17,6 +17,8 @@ from .replay import Replays
 from .rooms import Room
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from ..core.limits import Limits
     from ..core.policies import Policies, RoomPolicy
     from ..core.ports import Layer
@@ -34,6 +36,7 @@ class Memberships:
         layer: Delivers the rooms.
         limits: How long names may be, and how many rooms a connection may be in.
         policies: Of the rooms.
+        catch_up: Brings a room to where the layer stands.
 
     Attributes:
         rooms: The rooms with a member, or with a join under way.
@@ -51,7 +54,14 @@ class Memberships:
         "rooms",
     )
 
-    def __init__(self, layer: Layer, limits: Limits, policies: Policies) -> None:
+    def __init__(
+        self,
+        layer: Layer,
+        limits: Limits,
+        policies: Policies,
+        *,
+        catch_up: Callable[[RoomName], Awaitable[None]],
+    ) -> None:
         self.rooms: dict[RoomName, Room[Connection]] = {}
         self.attendants: Attendants | None = None
         self._arriving: dict[tuple[Connection, RoomName], asyncio.Future[None]] = {}
@@ -59,7 +69,7 @@ class Memberships:
         self._layer = layer
         self._limits = limits
         self._policies = policies
-        self._replays = Replays(layer)
+        self._replays = Replays(layer, catch_up)
 
     def count(self) -> int:
         """Return the number of members over all rooms."""

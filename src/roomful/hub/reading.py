@@ -63,6 +63,11 @@ class Reader:
                 self._read(name, order, pass_on, tell, is_needed), loop=asyncio.get_running_loop()
             )
 
+    async def finished(self, order: Sequencer) -> None:
+        """Wait until nothing is read for an order any more."""
+        if (task := self._reading.get(order)) is not None:
+            await asyncio.wait([task])
+
     def stop(self) -> None:
         """Read nothing more."""
         for task in self._reading.values():

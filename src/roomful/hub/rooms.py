@@ -21,6 +21,7 @@ from ..core.ports import Frame, FrameKind
 from ..core.positions import Gap, Position
 from .outbox import Entry
 from .sequencer import Sequencer
+from .tail import Tail
 
 __all__ = ("Branch", "Room", "Writer")
 
@@ -142,9 +143,10 @@ class Room(Generic[M]):
         policy: What it keeps, and what happens to its slow members.
         order: Its order.
         joining: How many joins wait for the layer, or for what they missed.
+        tail: Its last events, while members come back.
     """
 
-    __slots__ = ("branches", "joining", "members", "name", "order", "policy")
+    __slots__ = ("branches", "joining", "members", "name", "order", "policy", "tail")
 
     def __init__(self, name: RoomName, policy: RoomPolicy) -> None:
         self.name: RoomName = name
@@ -153,6 +155,7 @@ class Room(Generic[M]):
         self.branches: dict[FrameKind, Branch[M]] = {}
         self.members: dict[M, Branch[M]] = {}
         self.joining: int = 0
+        self.tail: Tail | None = None
 
     @property
     def top(self) -> Position:
