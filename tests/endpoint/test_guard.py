@@ -333,3 +333,29 @@ async def test_hub_without_a_door_makes_no_guard(hub: Hub) -> None:
     assert log[-1] == ("connect", "")
     made.server.loses()
     await made.ended()
+
+
+async def test_time_alone_does_not_release_a_full_inbox(call: Callable[..., Call], hub: Hub) -> None:
+    """Two hold the reading back, the rate and the inbox; it goes on when neither does."""
+    gate = asyncio.Event()
+
+    class Slow(Guarded):
+        @on("wait")
+        async def wait(self) -> None:
+            await gate.wait()
+
+    made = call(consumer=Slow, messages_per_s=2, burst_s=1)
+    await settled()
+    made.server.hears(*['{"type":"wait"}'] * 20)
+    await after(30)
+    [connection] = hub.engine._connections.values()
+    taken = made.server.taken
+    assert not connection.reads
+    assert taken < 8
+
+    gate.set()
+    await after(30)
+    assert connection.reads
+    assert made.server.taken == 21
+    made.server.loses()
+    await made.ended()

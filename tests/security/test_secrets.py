@@ -96,6 +96,7 @@ async def test_no_secret_is_written_down(transport: str, caplog: pytest.LogCaptu
             {"path": f"/ws?token={right}"},
             {"path": f"/ws?token={wrong}"},
             {"path": f"/ws?token={right}", "headers": {"Origin": "https://evil.example"}},
+            {"path": f"/ws?ticket={PLANTED}", "headers": bearer(wrong)},
             {"path": "/ws", "headers": bearer(right)},
             {"path": "/ws", "headers": bearer(wrong)},
             {"path": "/ws", "headers": bearer(planted_token(exp=1))},

@@ -34,7 +34,7 @@ class Origins:
     def __init__(self, allowed: Iterable[str] = (), *, required: bool = False) -> None:
         if isinstance(allowed, str):
             allowed = (allowed,)
-        self.required = required
+        self.required: bool = required
         self._any = False
         self._exact: set[tuple[str, str, int | None]] = set()
         self._subdomains: set[tuple[str, str, int | None]] = set()
