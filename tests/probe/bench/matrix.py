@@ -148,7 +148,7 @@ def table(named: list[Named]) -> Iterator[str]:
         outside = ", ".join(
             f"{word} {count}" for word, count in sorted(Counter(each.elsewhere for each in mine).items())
         )
-        yield f"| `{broken.name}` | {true} | {len(mine)} | {counts} | {shown} | {outside} |"
+        yield f"| {broken.name} | {true} | {len(mine)} | {counts} | {shown} | {outside} |"
 
 
 def main() -> int:
