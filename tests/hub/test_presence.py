@@ -16,7 +16,7 @@ from roomful.hub import Engine
 from roomful.layers.memory import MemoryLayer
 from tests.clock import after, settled
 from tests.fakes import FakeCodec, FakeKind, FakeLayer
-from tests.hub.scene import Scene
+from tests.hub.scene import Scene, outcome, soon
 
 LOBBY = RoomName("lobby")
 RAW = FakeKind("raw", has_positions=False)
@@ -331,3 +331,52 @@ async def test_epoch_that_changes_is_healed(scene: PresenceScene) -> None:
     await settled()
 
     assert [text.split(" ")[0] for text in ann.take()] == ["lobby#1", "lobby#1"]
+
+
+async def test_defect_of_a_layer_holds_nobody_up(
+    scene: PresenceScene, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What fails in a way that no layer may is logged and tried again."""
+    ann = scene.client()
+
+    async def fail(*_: object) -> None:
+        raise ValueError("a defect")
+
+    monkeypatch.setattr(scene.layer, "appear", fail)
+    await ann.connection.join("lobby", who="ann")
+    assert (await scene.engine.attendants.present("lobby")).who == {}
+    monkeypatch.undo()
+    await after(0.6)
+    assert (await scene.engine.attendants.present("lobby")).who == {"ann": b"null"}
+    assert "a defect" in caplog.text
+
+
+async def test_layer_that_is_away_is_told_of_once_a_second(
+    scene: PresenceScene, caplog: pytest.LogCaptureFixture
+) -> None:
+    """However many names wait."""
+    clients = [scene.client() for _ in range(30)]
+    await scene.engine.start()
+    for client in clients:
+        await client.connection.join("lobby")
+    scene.layer.failing = 60
+    await after(0.4)
+    assert len(caplog.records) == 1
+    await after(2)
+
+
+async def test_question_that_waits_ends_with_the_hub(scene: PresenceScene) -> None:
+    """Nobody waits for an answer that does not come any more."""
+    ann = scene.client()
+    await ann.connection.join("lobby", who="ann")
+    scene.layer.failing = 1000
+    await settled()
+    question = soon(outcome(scene.engine.attendants.present("lobby")))
+    await settled()
+    assert not question.done()
+    ann.wire.lose()
+    await scene.engine.close()
+    await settled()
+    assert question.done()
+    scene.engine.reopen()
+    scene.layer.failing = 0

@@ -126,7 +126,7 @@ class Answers:
             for old in self._exceeding(client, key):
                 await self._state.take_once(old)
         except LayerError as error:
-            logger.warning("an answer cannot be kept: %s", error)
+            logger.debug("an answer cannot be kept: %s", error)  # a layer says itself that it is away
 
     def settle(self, key: str, answer: bytes) -> None:
         """Give an answer to those in this process that wait for it, and end the claim here."""

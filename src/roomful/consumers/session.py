@@ -106,7 +106,7 @@ class Session:
         try:
             answer = await answers.claim(id)
         except LayerError as error:
-            logger.warning("connection %s: a message cannot be claimed: %s", self._link.id, error)
+            logger.debug("connection %s: a message cannot be claimed: %s", self._link.id, error)
             raise ReplyError("unavailable", "the message was not handled; try again") from None
         if answer is None:
             deed = Deed(answers.name_of(id))
@@ -165,7 +165,8 @@ class Session:
     async def _missed(self, missed: Missed) -> None:
         spec = self._plan.definition.on_gap
         if spec is None:
-            logger.warning(
+            # Whoever found the gap has said so already, once a second at most.
+            logger.debug(
                 "connection %s: dispatches to group %r are missing (%s), and its consumer has no on_gap",
                 self._link.id,
                 missed.group,

@@ -223,7 +223,7 @@ class ConsumerApp:
         try:
             memory = await answers.memory()
         except LayerError as error:
-            logger.warning("connection %s: answers cannot be remembered: %s", connection.id, error)
+            logger.debug("connection %s: answers cannot be remembered: %s", connection.id, error)
             return
         place = f"{type(consumer).__module__}.{type(consumer).__qualname__}"
         session.remember(answers.of(client, principal=consumer.principal.id, place=place))

@@ -106,6 +106,7 @@ class Engine:
             memberships=self.memberships,
             topics=topics,
             flusher=self._flusher,
+            throttle=self._throttle,
         )
         self.memberships.attendants = self.attendants
         self.groups: Groups = Groups(

@@ -54,10 +54,10 @@ class _Group:
     __slots__ = ("_groups", "attaching", "joining", "members", "name", "order")
 
     def __init__(self, name: RoomName, groups: Groups) -> None:
-        self.name = name
-        self.order = Sequencer()
+        self.name: RoomName = name
+        self.order: Sequencer = Sequencer()
         self.members: dict[Connection, None] = {}
-        self.joining = 0
+        self.joining: int = 0
         self.attaching: asyncio.Task[None] | None = None
         self._groups = groups
 

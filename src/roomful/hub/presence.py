@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from .delivery import Topic
     from .flusher import Flusher
     from .memberships import Memberships
+    from .throttle import Throttle
 
 __all__ = ("Attendants", "check_presence")
 
@@ -42,8 +43,8 @@ class _Board:
     """What one room's members are told of presence; implements `Topic`."""
 
     def __init__(self, room: RoomName, attendants: Attendants) -> None:
-        self.room = room
-        self.roster = Roster()
+        self.room: RoomName = room
+        self.roster: Roster = Roster()
         self.asking: asyncio.Task[None] | None = None
         self._attendants = attendants
 
@@ -76,6 +77,7 @@ class Attendants:
         memberships: The rooms and their members.
         topics: Where the layer's deliveries of other names than rooms are looked up.
         flusher: Writes what is pending.
+        throttle: Of the log lines.
     """
 
     def __init__(
@@ -87,8 +89,10 @@ class Attendants:
         memberships: Memberships,
         topics: dict[RoomName, Topic],
         flusher: Flusher[Connection],
+        throttle: Throttle,
     ) -> None:
         self._layer = layer
+        self._throttle = throttle
         self._codec = codec
         self._max_info_bytes = limits.max_presence_info_bytes
         self._memberships = memberships
@@ -265,11 +269,24 @@ class Attendants:
             else:
                 await self._presence.appear(room, who, info)
         except LayerError as error:
-            logger.warning("room %r: the layer could not be told who is present: %s", room, error)
-            self._attendance.failed(news)
-            return False
-        self._attendance.told(news)
-        return True
+            self._warn(room, error)
+        except Exception:
+            logger.exception("room %r: the layer failed to be told who is present", room)
+        else:
+            self._attendance.told(news)
+            return True
+        self._attendance.failed(news)
+        return False
+
+    def _warn(self, room: RoomName, error: LayerError) -> None:
+        left_out = self._throttle.admit("presence", asyncio.get_running_loop().time())
+        if left_out is not None:
+            logger.warning(
+                "room %r: who is present cannot be told or asked: %s (and %d more since the last such line)",
+                room,
+                error,
+                left_out,
+            )
 
     def _attempted(self) -> asyncio.Future[bool]:
         """Return what is done once the layer has been told something; whether all of it could be told."""
@@ -301,7 +318,7 @@ class Attendants:
                 try:
                     occupants = await self._presence.occupants(room)
                 except LayerError as error:
-                    logger.warning("room %r: the layer cannot say who is present: %s", room, error)
+                    self._warn(room, error)
                     await asyncio.sleep(_RETRY_S)
                     continue
                 self._heal(board, occupants)
@@ -318,6 +335,8 @@ class Attendants:
 
     async def stop(self) -> None:
         """Say and ask nothing more."""
+        if self._attempt is not None and not self._attempt.done():
+            self._attempt.set_result(False)
         if self._timer is not None:
             self._timer.cancel()
         found = (self._telling, *(board.asking for board in self._boards.values()))
