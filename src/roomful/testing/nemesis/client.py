@@ -107,6 +107,7 @@ class Client:
         if visit.forgets:
             self._seats.abandon()
             self._give_up()
+            self._again = None
             self._names += 1
         for room in visit.rooms:
             if room not in self._seats.wanted and len(self._seats.wanted) < _MOST_ROOMS:

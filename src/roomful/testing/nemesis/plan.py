@@ -123,7 +123,7 @@ class Plan:
         clients: How many there are.
         small_rooms: Rooms that few are in.
         kills: How often the server is ended and started anew.
-        inbound: Whether clients name themselves, and send messages again whose answer was lost, and some that were answered.
+        inbound: Whether clients name themselves, and send messages again whose answer was lost, and some others.
         replies_last: Whether a reply stands behind what its handler pushed; not so where a layer delivers later than it
             answers.
         calm_s: Time that a client has at the end to be whole again.
