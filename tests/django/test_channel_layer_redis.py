@@ -132,7 +132,7 @@ async def test_what_nobody_takes_from_a_named_channel_expires_and_makes_room(mak
         return True
 
     async with asyncio.timeout(5):
-        while not await goes():
+        while not await goes():  # noqa: ASYNC110 -- it is about the clock of a server
             await asyncio.sleep(0.01)
     assert await asyncio.wait_for(layer.receive("work"), 5) == {"n": 2}
 

@@ -94,6 +94,8 @@ class Worker:
 
     def _receiver(self, channel: str) -> Callable[[], Awaitable[Event]]:
         async def receive() -> Event:
+            if self._stopping.is_set():
+                raise StopConsumer
             receiving = asyncio.ensure_future(self._layer.receive(channel))
             stopping = asyncio.ensure_future(self._stopping.wait())
             try:

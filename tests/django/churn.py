@@ -1,0 +1,157 @@
+"""Two waves of consumers that come, go and change groups while messages are sent, judged by the ledger.
+
+A program of its own, so that the peaks of memory are its own: it prints them, and what the ledger found.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import json
+import os
+import random
+import resource
+from collections import Counter
+from typing import Any
+
+import django
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.django.settings")
+django.setup()
+
+from roomful.channels.generic.websocket import AsyncWebsocketConsumer  # noqa: E402 -- needs Django
+from roomful.channels.layers import get_channel_layer  # noqa: E402 -- needs Django
+from roomful.core.ledger import Ledger  # noqa: E402 -- as above
+
+CONSUMERS = 5000
+MESSAGES = 25_000  # in each of two waves
+GROUPS = 500
+MOVES = 4  # groups that each consumer is in, one after the other
+PAUSE = 20  # messages that are sent before the loop has a turn
+
+
+class Wave:
+    """What one wave has sent and received."""
+
+    def __init__(self) -> None:
+        self.ledger = Ledger()
+        self.sent: Counter[int] = Counter()
+
+
+class Beat:
+    """Lets those that wait go on, once for each call."""
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+
+    async def wait(self) -> None:
+        await self._event.wait()
+
+    def go_on(self) -> None:
+        self._event.set()
+        self._event = asyncio.Event()
+
+
+class Mover(AsyncWebsocketConsumer):
+    """Is in one group after another, never in one twice."""
+
+    def __init__(self, wave: Wave, number: int) -> None:
+        super().__init__()
+        self.wave, self.number = wave, number
+        self.group = -1
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        await self._leave()
+        self.group = int(text_data or "")
+        await self.channel_layer.group_add(f"g{self.group}", self.channel_name)
+        self.wave.ledger.expect(self.number, self.group, after=self.wave.sent[self.group])
+
+    async def numbered(self, event: dict[str, Any]) -> None:
+        self.wave.ledger.arrived(self.number, event["group"], event["n"], event["n"])
+
+    async def disconnect(self, code: int) -> None:
+        # What still waited for it is not handled any more, as its client has gone.
+        with contextlib.suppress(ValueError):  # of one that was in no group yet
+            self.wave.ledger.ended(self.number)
+
+    async def _leave(self) -> None:
+        if self.group >= 0:
+            await self.channel_layer.group_discard(f"g{self.group}", self.channel_name)
+            self.wave.ledger.left(self.number, self.group, until=self.wave.sent[self.group])
+
+
+async def live(wave: Wave, number: int, at: Beat, choose: random.Random) -> None:
+    """Be one consumer, from connect to disconnect; each step waits for the next beat of the wave."""
+    events: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+
+    async def send(_: Any) -> None:
+        pass
+
+    app = asyncio.ensure_future(
+        Mover.as_asgi(wave=wave, number=number)({"type": "websocket"}, events.get, send)
+    )
+    events.put_nowait({"type": "websocket.connect"})
+    groups = choose.sample(range(GROUPS), MOVES)
+    for group in groups:
+        events.put_nowait({"type": "websocket.receive", "text": str(group)})
+        for _ in range(choose.randint(2, 9)):
+            await at.wait()
+    if number % 10 == 0:
+        app.cancel()  # as a server that stops: nobody says goodbye
+        await asyncio.wait((app,))
+    else:
+        events.put_nowait({"type": "websocket.disconnect", "code": 1000})
+        await app
+
+
+async def run_wave(seed: int) -> dict[str, Any]:
+    """Run one wave; return what the ledger says."""
+    wave, choose, layer = Wave(), random.Random(seed), get_channel_layer()
+    beats = [Beat() for _ in range(50)]
+    waiting = [
+        asyncio.ensure_future(live(wave, number, beats[number % len(beats)], choose))
+        for number in range(CONSUMERS)
+    ]
+    await asyncio.sleep(0)
+    for number in range(MESSAGES):
+        group = choose.randrange(GROUPS)
+        wave.sent[group] += 1
+        n = wave.sent[group]
+        wave.ledger.pushed(group, n, n)
+        await layer.group_send(f"g{group}", {"type": "numbered", "group": group, "n": n})
+        if number % PAUSE == 0:
+            beats[number // PAUSE % len(beats)].go_on()
+            for _ in range(3):
+                await asyncio.sleep(0)
+    ending = asyncio.gather(*waiting)
+    while not ending.done():
+        for beat in beats:
+            beat.go_on()
+        await asyncio.sleep(0)
+    await ending
+    for number in range(0, CONSUMERS, 10):
+        with contextlib.suppress(ValueError):  # of one that got no turn at all
+            wave.ledger.ended(number)
+    faults = wave.ledger.judge().faults
+    statistics = layer.statistics()
+    return {
+        "faults": {verdict.value: count for verdict, count in faults.items()},
+        "sent": statistics.sent,
+        "full": statistics.full,
+        "left": statistics.channels + statistics.groups,
+    }
+
+
+async def main() -> None:
+    """Run both waves."""
+    waves = []
+    for seed in (1, 2):
+        waves.append(await run_wave(seed))
+        gc.collect()
+        waves[-1]["peak_kb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print(json.dumps(waves))
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
