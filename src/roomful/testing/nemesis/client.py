@@ -143,9 +143,10 @@ class Client:
         return not self._unanswered or await self._send_again(wire)
 
     async def _send_again(self, wire: Wire) -> bool:
-        """Send what was not answered, if the server remembers it; return whether the connection lives."""
+        """Send what was not answered, if the server remembers it; return whether the connection is of use."""
+        give_up_at = asyncio.get_running_loop().time() + _HANDSHAKE_S
         while self._scene.plan.inbound and self._seats.memory is None:
-            if await wire.ended(_LOOK_S):
+            if await wire.ended(_LOOK_S) or asyncio.get_running_loop().time() >= give_up_at:
                 return False
         if self._seats.memory is None or self._seats.memory != self._memory:
             self._give_up()

@@ -113,7 +113,7 @@ class _Scene:
         """End the server when the plan says so, and everything when enough has arrived."""
         killings = deque(self.plan.killings())
         loop = asyncio.get_running_loop()
-        while self.record.arrivals < self.plan.deliveries and loop.time() < until:
+        while (killings or self.record.arrivals < self.plan.deliveries) and loop.time() < until:
             await asyncio.sleep(_LOOK_S)
             if self._progress is not None:
                 self._progress(self.record.arrivals)
