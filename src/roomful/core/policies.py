@@ -124,8 +124,7 @@ class Policies:
                 raise PolicyError(
                     f"room pattern {pattern!r} is never reached; an earlier one matches all its rooms"
                 )
-            expression = ".*".join(map(re.escape, pattern.split("*")))
-            self._patterns.append((re.compile(expression, re.DOTALL), policy))
+            self._patterns.append((_compiled(pattern), policy))
 
     @property
     def have_presence(self) -> bool:
@@ -144,3 +143,13 @@ class Policies:
 
     def _find(self, room: str) -> RoomPolicy | None:
         return next((policy for pattern, policy in self._patterns if pattern.fullmatch(room)), None)
+
+
+def _compiled(pattern: str) -> re.Pattern[str]:
+    first, *others = map(re.escape, pattern.split("*"))
+    if not others:
+        return re.compile(first)
+    # The first place where a part fits is as good as any, so each is settled for good once it is found: clients choose
+    # names, and trying every place for every star would take seconds for some.
+    *middle, last = others
+    return re.compile(first + "".join(f"(?>.*?{part})" for part in middle) + ".*" + last, re.DOTALL)
