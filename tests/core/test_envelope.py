@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from roomful.core.envelope import Envelope, Form
-from roomful.core.errors import LayerError
+from roomful.core.errors import LayerError, PolicyError
 from roomful.core.names import ConnectionId
 
 ids = st.none() | st.text("abcdef0189_-", min_size=1, max_size=255).map(ConnectionId)
@@ -55,3 +55,11 @@ def test_excluding_what_is_no_connection_has_no_effect(stranger: str) -> None:
 
     assert unpacked.body == b"body"
     assert unpacked.exclude != stranger
+
+
+@pytest.mark.parametrize("key", ["x" * 1025, "ü" * 513, "\ud800", "x" * 70_000, 7])
+def test_conflation_key_that_cannot_travel_is_refused(key: str) -> None:
+    """With an error that does not repeat it."""
+    with pytest.raises(PolicyError, match="conflate"):
+        Envelope(Form.JSON, b"", None, key).pack()
+    assert Envelope.unpack(Envelope(Form.JSON, b"", None, "x" * 1024).pack()).conflate_key == "x" * 1024

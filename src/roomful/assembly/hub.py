@@ -226,7 +226,8 @@ class Hub:
         Raises:
             RoomNameError: The name is too long or not printable.
             NotEncodable: The event's data cannot be written as JSON.
-            PolicyError: The room may skip events, and a text or bytes cannot say which.
+            PolicyError: The room may skip events, and a text or bytes cannot say which; or `conflate` is longer than
+                1024 bytes.
             LayerError: The layer did not take the push, or nobody can know.
             HubClosed: The hub has been closed.
 

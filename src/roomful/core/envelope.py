@@ -11,10 +11,13 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Final
 
-from .errors import LayerError
+from .errors import LayerError, PolicyError
 from .names import ConnectionId
 
-__all__ = ("Envelope", "Form")
+__all__ = ("MAX_CONFLATE_BYTES", "Envelope", "Form")
+
+MAX_CONFLATE_BYTES: Final = 1024
+"""Longest text that names what a push replaces: it travels with the push and waits in outboxes."""
 
 _VERSION: Final = 1
 # version, form, bytes of the excluded connection's id, bytes of the conflation key
@@ -56,14 +59,29 @@ class Envelope:
     conflate_key: str = ""
 
     def pack(self) -> bytes:
-        """Return the bytes that travel through a layer."""
+        """Return the bytes that travel through a layer.
+
+        Raises:
+            PolicyError: The conflation key is no text that can be written as UTF-8, or is too long.
+        """
         if self.exclude is None and not self.conflate_key:
             return b"".join((_PLAIN[self.form], self.body))
         # The id may come from a client. Ours are short ASCII: what is cut or replaced here names nobody anyway.
         exclude = (self.exclude or "").encode("ascii", "replace")[:_MAX_EXCLUDE_BYTES]
-        key = self.conflate_key.encode()
+        key = self._packed_key()
         head = _HEAD.pack(_VERSION, self.form, len(exclude), len(key))
         return b"".join((head, exclude, key, self.body))
+
+    def _packed_key(self) -> bytes:
+        if not isinstance(self.conflate_key, str):
+            raise PolicyError(f"conflate is of type {type(self.conflate_key).__name__}; expected str")
+        try:
+            key = self.conflate_key.encode()
+        except UnicodeEncodeError:
+            raise PolicyError("conflate has a lone surrogate, which UTF-8 cannot write") from None
+        if len(key) > MAX_CONFLATE_BYTES:
+            raise PolicyError(f"conflate is {len(key)} bytes; the limit is {MAX_CONFLATE_BYTES}")
+        return key
 
     @classmethod
     def unpack(cls, payload: bytes) -> Envelope:
