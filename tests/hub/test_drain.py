@@ -126,3 +126,16 @@ async def test_a_hub_that_was_never_used_has_nothing_to_drain() -> None:
     scene = Scene(Limits())
     await scene.engine.drain(10, 5)
     assert scene.layer.calls == []
+
+
+async def test_a_hub_that_is_closed_while_it_drains_keeps_nobody_waiting(scene: Scene) -> None:
+    """Both return when the last connection has ended."""
+    ann = await scene.member("lobby")
+    draining = soon(scene.engine.drain(10, 0))
+    await passes(2)
+    closing = soon(scene.engine.close())
+    await passes(2)
+    before = now()
+    ann.wire.lose()
+    await asyncio.gather(draining, closing)
+    assert now() == before

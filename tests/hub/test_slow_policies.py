@@ -9,7 +9,9 @@ import pytest
 from roomful.core.errors import PolicyError
 from roomful.core.events import Event
 from roomful.core.limits import Limits
+from roomful.core.names import RoomName
 from roomful.core.policies import RoomPolicy
+from roomful.core.ports import Receipt
 from tests.clock import after, passes
 from tests.fakes import FakeKind
 from tests.hub.scene import Client, Scene, soon
@@ -160,6 +162,40 @@ async def test_a_push_that_has_waited_long_enough_takes_place(scene: Scene, room
     assert await wait_and_push(scene, room, "e", 3) == slow
     assert asyncio.get_running_loop().time() - before == 3
     await after(0)
+    await scene.assert_nothing_is_left()
+
+
+async def test_pushes_that_wait_at_once_count_each_for_itself(scene: Scene) -> None:
+    """One that ends takes nothing from another, over a layer that answers later."""
+    publish, answers = scene.layer.publish, []
+
+    def answer_later(*args: object, **more: object) -> asyncio.Future[Receipt]:
+        receipt = publish(*args, **more).result()  # type: ignore[arg-type] # as it is called
+        answers.append((asyncio.get_running_loop().create_future(), receipt))
+        return answers[-1][0]
+
+    scene.layer.publish = answer_later  # type: ignore[method-assign] # for one test
+    pushing = [soon(wait_and_push(scene, "drop:1", text, 3)) for text in "ab"]
+    await passes(2)
+    (first, first_receipt), (second, second_receipt) = answers
+    second.set_result(second_receipt)
+    assert await pushing[1] == 0
+    scene.engine.fell_behind(scene.client().connection, RoomName("drop:1"), "drop_oldest")
+    first.set_result(first_receipt)
+    assert await pushing[0] == 1
+    await scene.assert_nothing_is_left()
+
+
+async def test_a_member_that_stays_crowded_keeps_no_push_that_has_waited(scene: Scene) -> None:
+    """However many have."""
+    ann = await slow_member(scene, "drop:1")
+    await push(scene, "drop:1", "a", "b", "c", "d")
+    for _ in range(5):
+        await wait_and_push(scene, "drop:1", "e", 1)
+    await passes(2)
+    crowded = ann.connection._room_to_write
+    assert crowded is not None
+    assert not crowded._callbacks
     await scene.assert_nothing_is_left()
 
 

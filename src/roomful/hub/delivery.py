@@ -122,12 +122,16 @@ class Delivery:
 
     async def room_to_write(self, room: str, timeout_s: float) -> None:
         """Wait until no member's outbox is crowded, or for `timeout_s`."""
+        waits: list[asyncio.Future[None]] = []
         try:
             async with asyncio.timeout(timeout_s):
                 while waits := self._crowded(RoomName(room)):
                     await asyncio.wait(waits)
         except TimeoutError:
             return
+        finally:
+            for wait in waits:
+                wait.cancel()  # else a member that stays crowded would keep it
 
     def _crowded(self, name: RoomName) -> list[asyncio.Future[None]]:
         room = self._memberships.rooms.get(name)

@@ -52,6 +52,14 @@ __all__ = ("Engine",)
 logger: logging.Logger = logging.getLogger("roomful.hub")
 
 
+@dataclasses.dataclass(slots=True, eq=False)  # each is one push, whatever another one has seen
+class _Watch:
+    """A push that waits: who falls to the policy of its room meanwhile."""
+
+    room: RoomName
+    fallen: set[Connection]
+
+
 class Engine:
     """Everything of a hub that needs a running event loop.
 
@@ -86,7 +94,7 @@ class Engine:
         self._is_draining = False
         self._draining: asyncio.Task[None] | None = None
         self._pushes_in_a_row = 0
-        self._watches: list[tuple[RoomName, set[Connection]]] = []
+        self._watches: list[_Watch] = []
         self._connections: dict[ConnectionId, Connection] = {}
         self._ending: set[Connection] = set()
         self.memberships: Memberships = Memberships(
@@ -267,7 +275,8 @@ class Engine:
         try:
             async with asyncio.timeout(timeout_s):
                 while self._connections or self._ending:
-                    self._all_ended = asyncio.Event()
+                    if self._all_ended is None or self._all_ended.is_set():
+                        self._all_ended = asyncio.Event()  # shared: a drain may wait when the hub is closed
                     await self._all_ended.wait()
         except TimeoutError:
             return False
@@ -347,14 +356,14 @@ class Engine:
         await self.start()
         name = self.memberships.name_of(room)
         await self._delivery.room_to_write(name, timeout_s)
-        fallen: set[Connection] = set()
-        self._watches.append((name, fallen))
+        watch = _Watch(name, set())
+        self._watches.append(watch)
         try:
             receipt = await self.push_nowait(room, message, exclude=exclude, key=key, conflate=conflate)
             self._delivery.flush(name)
         finally:
-            self._watches.remove((name, fallen))
-        return dataclasses.replace(receipt, slow=len(fallen))
+            self._watches.remove(watch)
+        return dataclasses.replace(receipt, slow=len(watch.fallen))
 
     def broken(self, connection: Connection, error: Exception) -> None:
         """Know that a connection's wire has raised in `write`: it is let go, and whoever wrote never learns of it."""
@@ -471,9 +480,9 @@ class Engine:
     def fell_behind(self, connection: Connection, room: RoomName, policy: str) -> None:
         """Count that a room's policy was applied to a slow member: an event is skipped, or the member is let go."""
         self.counters.count_slow(room, policy)
-        for name, fallen in self._watches:
-            if name == room:
-                fallen.add(connection)
+        for watch in self._watches:
+            if watch.room == room:
+                watch.fallen.add(connection)
 
     def count_let_go(self, connection: Connection, why: str) -> None:
         """Count a member that is let go, and say so once a second."""
