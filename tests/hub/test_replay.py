@@ -175,6 +175,20 @@ async def test_a_history_that_cannot_be_read_fails_the_join(scene: Scene) -> Non
     assert (await ann.connection.join("lobby", since="e:1")).recovered
 
 
+async def test_a_join_that_failed_may_be_tried_again_from_where_the_client_stood(scene: Scene) -> None:
+    """What the handshake said is used up by a join that succeeds."""
+    await pushed(scene, 2)
+    ann = scene.client(JSON)
+    ann.connection.resume({"lobby": "e:1"})
+    scene.layer.history_gate = asyncio.get_running_loop().create_future()
+    scene.layer.history_gate.set_exception(LayerError("away"))
+    with pytest.raises(LayerError, match="away"):
+        await ann.connection.join("lobby")
+    scene.layer.history_gate = None
+    await ann.connection.join("lobby")
+    assert ann.written == ["lobby@2 2", "joined lobby@2 recovered"]
+
+
 async def test_two_joins_of_one_connection_replay_once(scene: Scene) -> None:
     """The second waits for the first and changes nothing."""
     await pushed(scene, 3)

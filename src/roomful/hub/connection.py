@@ -271,9 +271,12 @@ class Connection(Outlet):
         self, room: str, *, since: Position | str | None = None, who: str | None = None, info: object = None
     ) -> Joined:
         """Become a member; see `Engine.join`. Without `since` it resumes where its client said that it was."""
-        if since is None and self._resumes and isinstance(room, str):
-            since = self._resumes.pop(room, None)
-        return await self._engine.join(self, room, since, who=who, info=info)
+        if since is not None or not self._resumes or not isinstance(room, str):
+            return await self._engine.join(self, room, since, who=who, info=info)
+        joined = await self._engine.join(self, room, self._resumes.get(room), who=who, info=info)
+        # Only now: a join that failed may be tried again, and what was missed is still owed then.
+        self._resumes.pop(room, None)
+        return joined
 
     async def send_presence(self, room: str) -> None:
         """Send who is present in a room, in its place among the changes; see `Attendants.send`."""
@@ -281,7 +284,7 @@ class Connection(Outlet):
         await self._engine.attendants.send(self, room)
 
     def resume(self, positions: Mapping[str, str]) -> None:
-        """Know where the client stood in each room; each is used once, by the first join of that room."""
+        """Know where the client stood in each room; each is used once, by the first join of that room that succeeds."""
         self._resumes = dict(positions) or None
 
     @property
