@@ -441,6 +441,29 @@ async def test_history_forgets_what_is_too_old(url: str) -> None:
                 page = await one.layer.history(ROOM, Position(last.epoch, 0), 10)
 
 
+async def test_a_page_has_no_holes_whatever_the_ages_were(url: str) -> None:
+    """Where the age was changed, what is younger and too old stays for as long as what is older does."""
+    async with scene(url) as one:
+        await one.push(b"1", keep=KEEP)
+        await one.push(b"2", keep=Retention(100, 1_000_000, 0))
+        last = (await one.push(b"3", keep=KEEP)).position
+        page = await one.layer.history(ROOM, Position(last.epoch, 0), 10)
+
+    assert (page.complete, [payload for _, payload in page.entries]) == (True, [b"1", b"2", b"3"])
+
+
+async def test_what_is_left_is_found_behind_what_is_too_old(url: str) -> None:
+    """However much of that there is."""
+    async with scene(url) as one:
+        await asyncio.gather(*(one.push(keep=Retention(100, 1_000_000, 0.05)) for _ in range(5)))
+        last = (await one.push(b"left", keep=KEEP)).position
+        page = await one.layer.history(ROOM, Position(last.epoch, 0), 2)
+        while len(page.entries) > 1:
+            page = await one.layer.history(ROOM, Position(last.epoch, 0), 2)
+
+    assert (page.complete, page.entries) == (False, ((last, b"left"),))
+
+
 async def test_rooms_that_nobody_uses_expire_and_those_with_members_do_not(url: str, server: Server) -> None:
     """All keys of a room have an end; a sweep puts it off where the room is attached."""
     async with scene(url, bounds=Bounds(idle_room_s=1)) as one:

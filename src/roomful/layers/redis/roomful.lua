@@ -232,11 +232,12 @@ local function history(keys, args)
   end
   local page = {room.e, room.t, leads}
   if leads == 1 and room.k ~= '' then
+    -- What is too old goes first, with all that is older: a page has no holes, whatever the ages were once.
+    local events, bytes = string.match(room.k, '^(%d+) (%d+)')
+    trim(room, tonumber(events), tonumber(bytes))
     for _, entry in ipairs(redis.call('XRANGE', room.stream, int(after + 1), '+', 'COUNT', args[3])) do
-      if tonumber(entry[2][4]) > room.now then
-        page[#page + 1] = tonumber(string.match(entry[1], '^%d+'))
-        page[#page + 1] = entry[2][2]
-      end
+      page[#page + 1] = tonumber(string.match(entry[1], '^%d+'))
+      page[#page + 1] = entry[2][2]
     end
   end
   return page
