@@ -10,9 +10,8 @@ import heapq
 import math
 import secrets
 import time
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable
-from itertools import islice
 
 from ..core.capabilities import Change, Occupants
 from ..core.errors import LayerError
@@ -33,13 +32,13 @@ class _History:
     __slots__ = ("_entries", "_first", "_size")
 
     def __init__(self, first: int) -> None:
-        self._entries: deque[tuple[float, bytes]] = deque()
+        self._entries: dict[int, tuple[float, bytes]] = {}  # by offset: any page is found at once
         self._first = first
         self._size = 0
 
     def append(self, payload: bytes, keep: Retention, now: float) -> None:
         """Keep one event more, and drop what exceeds `keep`."""
-        self._entries.append((now + keep.ttl_s, payload))
+        self._entries[self._first + len(self._entries)] = (now + keep.ttl_s, payload)
         self._size += len(payload)
         while len(self._entries) > keep.events or self._size > keep.max_bytes:
             self._drop()
@@ -47,24 +46,21 @@ class _History:
 
     def expire(self, now: float) -> None:
         """Drop what is too old."""
-        while self._entries and self._entries[0][0] <= now:
+        while self._entries and self._entries[self._first][0] <= now:
             self._drop()
 
     def end(self) -> float:
         """Return when the last event is too old."""
-        return self._entries[-1][0] if self._entries else 0.0
+        return self._entries[self._first + len(self._entries) - 1][0] if self._entries else 0.0
 
     def after(self, epoch: str, offset: int, limit: int) -> tuple[tuple[Position, bytes], ...]:
         """Return the oldest events that follow `offset`."""
-        start = max(offset + 1 - self._first, 0)
-        first = self._first + start
-        return tuple(
-            (Position(epoch, first + i), payload)
-            for i, (_, payload) in enumerate(islice(self._entries, start, start + limit))
-        )
+        start = max(offset + 1, self._first)
+        end = min(start + limit, self._first + len(self._entries))
+        return tuple((Position(epoch, at), self._entries[at][1]) for at in range(start, end))
 
     def _drop(self) -> None:
-        self._size -= len(self._entries.popleft()[1])
+        self._size -= len(self._entries.pop(self._first)[1])
         self._first += 1
 
 
