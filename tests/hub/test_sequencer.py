@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from roomful.core.ports import Page
 from roomful.core.positions import Gap, Position
+from roomful.hub import sequencer
 from roomful.hub.sequencer import Sequencer, gap_between
 
 
@@ -214,3 +216,18 @@ def test_sequencer_what_was_held_of_an_epoch_that_led_to_the_next_is_known() -> 
     assert (gap, passed) == (None, events)
     assert not sequencer.is_behind
     assert sequencer.top == Position("new", 97)
+
+
+def test_what_waits_for_the_history_is_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What does not fit is read from the history as well; a single event always waits."""
+    monkeypatch.setattr(sequencer, "_MAX_HELD_BYTES", 10)
+    order = Sequencer()
+    order.top = Position("e", 0)
+    order.suspect()
+    events = [(Position("e", offset), bytes(6)) for offset in range(1, 4)]
+    for event in events:
+        assert not order.deliver(*event)
+    assert order.read(Page((), complete=True, top=Position("e", 0))) == (None, events[:1])
+    assert order.is_behind
+    assert order.read(Page(tuple(events[1:]), complete=True, top=Position("e", 3))) == (None, events[1:])
+    assert not order.is_behind

@@ -18,6 +18,7 @@ Numbered: TypeAlias = tuple[Position, bytes]
 """An event's position and payload."""
 
 _MAX_HELD = 1024  # events that wait for the history; what exceeds it is read from there too
+_MAX_HELD_BYTES = 4 * 1024 * 1024  # of these, but one always may
 
 
 def gap_between(known: Position, start: Position) -> Gap | None:
@@ -40,12 +41,13 @@ class Sequencer:
             an epoch, before the layer has said where the room stands, any event is the next.
     """
 
-    __slots__ = ("_again", "_head", "_held", "_left", "top")
+    __slots__ = ("_again", "_head", "_held", "_held_bytes", "_left", "top")
 
     def __init__(self) -> None:
         self.top: Position = Position("", 0)
         self._left: str | None = None
         self._held: deque[Numbered] | None = None
+        self._held_bytes = 0
         self._again = False
         self._head: Position | None = None
 
@@ -66,8 +68,13 @@ class Sequencer:
             if self._is_known(at):
                 return False
             self._held = deque()
-        if len(self._held) < _MAX_HELD:
+        if not self._held:
+            self._held_bytes = 0
+        if not self._held or (
+            len(self._held) < _MAX_HELD and self._held_bytes + len(payload) <= _MAX_HELD_BYTES
+        ):
             self._held.append((at, payload))
+            self._held_bytes += len(payload)
         else:
             self._again = True
         return False
@@ -122,6 +129,7 @@ class Sequencer:
     def _release(self, held: deque[Numbered], passed: list[Numbered]) -> None:
         while held and (self._follows(held[0][0]) or self._is_known(held[0][0])):
             event = held.popleft()
+            self._held_bytes -= len(event[1])
             if self._follows(event[0]):
                 self.top = event[0]
                 passed.append(event)
