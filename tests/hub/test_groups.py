@@ -368,6 +368,8 @@ async def test_join_that_is_a_mistake_is_the_callers(scene: Scene) -> None:
             await client.connection.join_group(name)
         with pytest.raises(RoomNameError, match="group name"):
             await dispatch(scene, "x", name)
+        with pytest.raises(RoomNameError, match="group name"):
+            client.connection.leave_group(name)
     with pytest.raises(TooManyRooms, match="2 groups"):
         await client.connection.join_group("c")
     await finish(scene)

@@ -178,7 +178,11 @@ class ConsumerBase:
         await self._link.join_group(group)
 
     async def leave_group(self, group: str) -> None:
-        """Cease to be a member of a group. What was dispatched before is still handled."""
+        """Cease to be a member of a group. What was dispatched before is still handled.
+
+        Raises:
+            RoomNameError: The name is too long or not printable.
+        """
         self._link.leave_group(group)
 
     async def send_presence(self, room: str) -> None:

@@ -175,13 +175,18 @@ class Groups:
             self._drop_if_deserted(entry)
 
     def leave(self, connection: Connection, group: str) -> None:
-        """End a membership; what was dispatched before is still handled. No member, no effect."""
+        """End a membership; what was dispatched before is still handled. No member, no effect.
+
+        Raises:
+            RoomNameError: It cannot be a group's name.
+        """
+        name = self._name_of(group)
         names = self._of.get(connection, set())
-        if RoomName(group) in names:
-            names.discard(RoomName(group))
+        if name in names:
+            names.discard(name)
             if not names:
                 del self._of[connection]
-            entry = self._groups[RoomName(group)]
+            entry = self._groups[name]
             del entry.members[connection]
             self._drop_if_deserted(entry)
 
