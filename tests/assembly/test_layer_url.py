@@ -24,4 +24,6 @@ def test_url_without_a_layer_is_refused(url: str, scheme: str) -> None:
     with pytest.raises(LayerError) as caught:
         layer_from_url(url)
 
-    assert str(caught.value).startswith(f"no layer for URLs that begin with {scheme!r}; expected memory://, redis://")
+    assert str(caught.value).startswith(
+        f"no layer for URLs that begin with {scheme!r}; expected memory://, redis://"
+    )

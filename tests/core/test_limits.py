@@ -34,4 +34,6 @@ def test_room_names_may_not_outgrow_a_layer() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_limit_says_its_unit(name: str) -> None:
     """Each name ends with what it counts."""
-    assert name.endswith(("_bytes", "_messages", "_frames", "_s", "_threads", "_per_connection", "_per_client"))
+    assert name.endswith(
+        ("_bytes", "_messages", "_frames", "_s", "_threads", "_per_connection", "_per_client")
+    )

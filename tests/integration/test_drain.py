@@ -90,11 +90,15 @@ async def test_nobody_new_comes_in() -> None:
 
 async def test_a_handler_that_hangs_and_a_client_that_reads_nothing_do_not_hold_it_up() -> None:
     """Both have their time, and no more."""
-    async with asyncio.timeout(60), serving() as (process, url):
-        async with connect(url) as hanging, connect(url, max_queue=1) as deaf:
-            await joined(hanging)
-            await ask(hanging, "hang")
-            deaf.transport.pause_reading()
-            process.send_signal(signal.SIGTERM)
-            await process.wait()
-            deaf.transport.abort()
+    async with (
+        asyncio.timeout(60),
+        serving() as (process, url),
+        connect(url) as hanging,
+        connect(url) as deaf,
+    ):
+        await joined(hanging)
+        await ask(hanging, "hang")
+        deaf.transport.pause_reading()
+        process.send_signal(signal.SIGTERM)
+        await process.wait()
+        deaf.transport.abort()
