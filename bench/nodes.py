@@ -1,8 +1,8 @@
 """Two nodes and one Redis, side by side with others: `python -m bench.nodes`.
 
 Needs a Redis program and, beside dev.txt, `channels_redis` and `python-socketio`; who is missing is left out. Each node
-is a process of uvicorn with half of the members, and one member has messages pushed: so many at once, and the next when
-all members have got them. What counts is the CPU time of both nodes for each delivery; the Redis server's own stands
+is a process of uvicorn with half of the members, and some members have one message pushed each, and the next when all
+members have got those. What counts is the CPU time of both nodes for each delivery; the Redis server's own stands
 beside it.
 
 The bias: where several messages come together, ours joins them and the others do not. `--under-way 1` is fair to them.
@@ -174,10 +174,10 @@ class Crowd:
             await listener.ready
             self.transports.append(transport)
 
-    def push(self) -> None:
-        """Have one message pushed."""
+    def push(self, number: int) -> None:
+        """Have one message pushed by the member with this number."""
         text = f'42["e","{TEXT}"]' if self.is_socketio else TEXT
-        self.transports[0].send(picows.WSMsgType.TEXT, text.encode())
+        self.transports[number].send(picows.WSMsgType.TEXT, text.encode())
 
 
 def cpu_s(pid: int) -> float:
@@ -215,8 +215,8 @@ async def measure(name: str, url: str, redis_pid: int, args: argparse.Namespace)
                 before = crowd.count
             goal = crowd.count + everybody * args.under_way
             began = time.perf_counter()
-            for _ in range(args.under_way):
-                crowd.push()
+            for number in range(args.under_way):
+                crowd.push(number)
             until = began + 20
             while crowd.count < goal and time.perf_counter() < until:  # noqa: ASYNC110 -- members set no event
                 await asyncio.sleep(0)
@@ -238,7 +238,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--members", type=int, default=500, help="on each node")
     parser.add_argument("--pushes", type=int, default=1000, help="of ours; the others get a 25th")
-    parser.add_argument("--under-way", type=int, default=16, help="messages that are pushed at once")
+    parser.add_argument("--under-way", type=int, default=16, help="members that push at once")
+    parser.add_argument("--only", choices=ROWS, help="one row alone")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--redis", default=shutil.which("redis-server"))
     parser.add_argument("--serve", help=argparse.SUPPRESS)
@@ -247,7 +248,7 @@ def main() -> None:
     if args.serve:
         serve(args.serve, args.url)
         return
-    rows = [name for name, package in ROWS.items() if find_spec(package) is not None]
+    rows = [name for name, package in ROWS.items() if find_spec(package) and args.only in {None, name}]
     results: dict[str, list[dict[str, float]]] = {name: [] for name in rows}
     with tempfile.TemporaryDirectory() as folder:
         with socket.create_server(("127.0.0.1", 0)) as free:
