@@ -6,7 +6,9 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any
+from typing import Any, Final
+
+import pytest
 
 from roomful import Consumer, Event, Hub, on
 from roomful.routing import ProtocolTypeRouter, URLRouter, route
@@ -14,7 +16,29 @@ from roomful.testing import Client, ConnectionClosed, Received
 from tests.integration.transports import SERVERS, Server, quiet, reach_server
 from tests.integration.waiting import until
 
-__all__ = ("Door", "Echo", "bearer", "control", "opened", "request", "until_closed")
+__all__ = (
+    "SLOWLY",
+    "TRANSPORTS",
+    "Door",
+    "Echo",
+    "bearer",
+    "control",
+    "opened",
+    "request",
+    "timed",
+    "until_closed",
+)
+
+TRANSPORTS: Final = ("roomful", "sansio")
+"""The servers of every run: with the fast path, and with the plain one."""
+
+SLOWLY: Final = tuple(
+    pytest.param(name, marks=pytest.mark.slow) for name in sorted(set(SERVERS) - set(TRANSPORTS))
+)
+"""The others."""
+
+timed = pytest.mark.parametrize("transport", ["roomful", pytest.param("sansio", marks=pytest.mark.slow)])
+"""For what waits for the clock: our server in every run, the plain path in the long one."""
 
 
 class Echo(Consumer):

@@ -13,7 +13,7 @@ from roomful.testing import Refused
 from tests.auth.keys import SECRET, token
 from tests.integration.raw import RawClient
 from tests.integration.waiting import until
-from tests.security.door import bearer, opened, until_closed
+from tests.security.door import bearer, opened, timed, until_closed
 
 TOLD = "roomful.audit"
 
@@ -109,6 +109,7 @@ async def test_handshakes_have_a_rate(transport: str) -> None:
         assert await refused(door, headers=bearer(token())) == (429, "5")
 
 
+@timed
 async def test_unfinished_authentication_has_an_end(transport: str) -> None:
     """A client that is let in to say who it is, and does not, is sent away; so is one whose issuer is silent."""
 
@@ -127,6 +128,7 @@ async def test_unfinished_authentication_has_an_end(transport: str) -> None:
         assert await refused(door) == (503, "5")
 
 
+@timed
 async def test_flood_is_held_back_and_nothing_is_lost(transport: str) -> None:
     """Backpressure first: the client waits, every message is handled, and a neighbour does not notice."""
     hub = hub_with(messages_per_s=200, burst_s=0.25)
@@ -150,6 +152,7 @@ async def test_flood_is_held_back_and_nothing_is_lost(transport: str) -> None:
         assert neighbours_time < 0.45
 
 
+@timed
 async def test_bytes_have_a_rate_too(transport: str) -> None:
     """Few large messages are as much as many small ones."""
     hub = hub_with(bytes_per_s=400_000, burst_s=0.25)
@@ -165,6 +168,7 @@ async def test_bytes_have_a_rate_too(transport: str) -> None:
         assert time.monotonic() - began > 0.2
 
 
+@timed
 async def test_flood_without_end_is_closed_by_setting(transport: str) -> None:
     """Who does not pause within the time is sent away with 4502; memory stays where it was."""
     hub = hub_with(messages_per_s=50, burst_s=0.2, close_after_s=0.5)
@@ -201,6 +205,7 @@ async def test_limit_and_full_inbox_do_not_release_each_other(transport: str) ->
         assert [(await client.receive()).data for _ in range(300)] == list(range(300))
 
 
+@timed
 async def test_limits_are_told_to_the_audit_log(transport: str, caplog: pytest.LogCaptureFixture) -> None:
     """Once for a stretch of time, not once for a message."""
     caplog.set_level("INFO", TOLD)

@@ -12,7 +12,7 @@ from roomful import Admission, CloseCode, Consumer, Event, Hub, JwtAuth, Princip
 from roomful.testing import ConnectionClosed
 from tests.auth.keys import SECRET, token
 from tests.integration.waiting import until
-from tests.security.door import Door, bearer, control, opened, until_closed
+from tests.security.door import Door, bearer, control, opened, timed, until_closed
 
 
 def hub_with(**rules: Any) -> Hub:
@@ -30,15 +30,11 @@ class Listener(Consumer):
         return self.principal.claims.get("role")
 
 
-# The clock is real here, so it takes seconds: on the fast path, and on one server of the plain one.
-in_time = pytest.mark.parametrize("transport", ["roomful", "sansio"])
-
-
 def soon(seconds: float = 1.2) -> float:
     return time.time() + seconds
 
 
-@in_time
+@timed
 async def test_connection_ends_with_its_token(transport: str) -> None:
     """With 4500, stay away, within a second after the end; the warning comes before."""
     async with opened(transport, hub_with(), Listener) as door:
@@ -53,7 +49,7 @@ async def test_connection_ends_with_its_token(transport: str) -> None:
             assert time.time() >= int(ends_at)
 
 
-@in_time
+@timed
 async def test_warning_comes_in_time(transport: str) -> None:
     """Not before `expiry_warning_s`, and it says how long is left."""
     async with (
@@ -69,7 +65,7 @@ async def test_warning_comes_in_time(transport: str) -> None:
         assert time.time() > began
 
 
-@in_time
+@timed
 async def test_new_token_keeps_a_connection(transport: str) -> None:
     """It lives beyond the end of the old one, knows the new claims, and ends with the new one."""
     ends_at = soon(2.2)
@@ -161,7 +157,7 @@ async def test_control_message_that_is_none_is_answered(transport: str, message:
         assert (await client.receive()).reply == 2
 
 
-@in_time
+@timed
 async def test_consumer_that_owns_its_wire_ends_without_a_word(transport: str) -> None:
     """It gets what the application sends and nothing else; a refresh is a text like any other."""
 
@@ -182,7 +178,7 @@ async def test_consumer_that_owns_its_wire_ends_without_a_word(transport: str) -
         assert closed.value.code == CloseCode.UNAUTHORISED
 
 
-@in_time
+@timed
 async def test_handler_that_runs_cannot_outlive_its_token(transport: str) -> None:
     """A connection whose `connect` still runs ends too."""
     began = asyncio.Event()
