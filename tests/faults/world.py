@@ -67,6 +67,7 @@ class Node:
         self.port = 0
         self.log = ""
         self.process: asyncio.subprocess.Process | None = None
+        self._reading: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         self.process = await asyncio.create_subprocess_exec(
@@ -93,7 +94,8 @@ class Node:
         if self.process.returncode is None:
             self.process.kill()
         await self.process.wait()
-        await self._reading
+        if self._reading is not None:
+            await self._reading
 
     def cpu_s(self) -> float:
         assert self.process is not None
@@ -242,6 +244,7 @@ class World:
         self.server = Server(BINARIES[kind], *options)
         self.nodes: list[Node] = []
         self._tasks: list[asyncio.Task[None]] = []
+        self._sending: list[asyncio.Task[None]] = []
         self.members = [
             _Member(self, f"m{node}.{number}", ROOMS[number % 2], node)
             for node in range(2)
@@ -254,6 +257,14 @@ class World:
         ]
 
     async def __aenter__(self) -> World:
+        try:
+            await self._begin()
+        except BaseException:
+            await self.__aexit__()
+            raise
+        return self
+
+    async def _begin(self) -> None:
         self.server.__enter__()
         url = self.server.url
         if self._over_tcp:
@@ -275,14 +286,14 @@ class World:
         self._tasks = [asyncio.create_task(member.live()) for member in self.members]
         await asyncio.gather(*(member.joined.wait() for member in self.members))
         self._sending = [asyncio.create_task(sender.live()) for sender in self.senders]
-        return self
 
     async def __aexit__(self, *_: object) -> None:
         for task in (*self._tasks, *self._sending):
             task.cancel()
-        await asyncio.wait((*self._tasks, *self._sending))
+        await asyncio.gather(*self._tasks, *self._sending, return_exceptions=True)
         for node in self.nodes:
-            await node.kill()
+            if node.process is not None:
+                await node.kill()
         if self.proxy is not None:
             await self.proxy.__aexit__(None, None, None)
         self.server.__exit__(None, None, None)
