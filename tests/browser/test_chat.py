@@ -207,7 +207,7 @@ async def test_page_that_was_cut_off_gets_what_it_missed(windows: Windows, serve
 
 
 async def test_message_under_way_in_a_break_is_said_to_be_unconfirmed(windows: Windows) -> None:
-    """The server that comes back does not remember, so nobody can know: the page says so, and offers to send it again."""
+    """The server that is back does not remember, so nobody can know: the page says so, and offers to send it again."""
     with serve_examples() as server:
         ada = await enter(windows, server, "tea", "Ada")
         os.kill(server.pid, signal.SIGSTOP)  # takes what comes, and answers nothing
