@@ -188,6 +188,11 @@ CASES = (
         ),
     ),
     Case(
+        "query-500", "500 connections with one message under way, each with one query by primary key on SQLite",
+        Echo(connections=500, under_way=1, asks=True),
+        ("orm-fastapi", "orm-channels", "orm-roomful-channels", "orm-roomful"), _PER_ECHO, ("orm-channels",),
+    ),
+    Case(
         "tls-500", "Fan-out to 500 members over TLS, 128 bytes, 16 messages under way",
         Fanout(members=500, under_way=16),
         ("transport", "fastapi", "websockets", "picows", "socketify", *OURS), _PER_DELIVERY, ("transport", "fastapi"),

@@ -24,6 +24,8 @@ class Program(StrEnum):
     EVENT = "event"
     """`{"type":"post","id":n,"data":{"room":s,"text":s}}` is checked and answered with its data; servers without a
     way to check send it back as it is."""
+    QUERY = "query"
+    """As `echo`, after one query by primary key."""
     IDLE = "idle"
     """Nothing is sent. Frameworks accept behind a dependency, as applications do."""
     IMAGES = "images"

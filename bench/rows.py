@@ -18,7 +18,8 @@ FOLDER = Path(__file__).parent.parent
 
 _ROOM = frozenset((Program.FANOUT, Program.REPLY, Program.ROOMS))
 _ECHOES = frozenset((Program.ECHO, Program.EVENT))
-_ALL = frozenset(Program)
+_ASKING = frozenset((Program.QUERY,))
+_ALL = frozenset(Program) - _ASKING
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +112,12 @@ ROWS = (
         "roomful_channels_memory", ("roomful", "channels", "uvicorn")),
     Row("roomful-channels-redis", "Channels' consumers on Roomful, on Redis", _ROOM, "roomful_channels_redis",
         ("roomful", "channels", "hiredis", "uvicorn")),
+    Row("orm-fastapi", "FastAPI with SQLAlchemy and aiosqlite", _ASKING, "orm_fastapi",
+        ("fastapi", "sqlalchemy", "aiosqlite", "uvicorn")),
+    Row("orm-channels", "Channels with Django's ORM", _ASKING, "orm_channels", ("channels", "uvicorn")),
+    Row("orm-roomful-channels", "Channels' consumers on Roomful with Django's ORM", _ASKING, "orm_roomful_channels",
+        ("roomful", "channels", "uvicorn")),
+    Row("orm-roomful", "Roomful with Django's ORM", _ASKING, "orm_roomful", ("roomful", "channels", "uvicorn")),
     Row("roomful-asgi", "Roomful, plain ASGI", _ALL, "roomful_asgi", ("roomful", "uvicorn", "websockets")),
     Row("roomful", "Roomful", _ALL, "roomful_fast", ("roomful", "uvicorn")),
     Row("roomful-fastapi", "Roomful through FastAPI", _ALL, "roomful_fastapi", ("roomful", "fastapi", "uvicorn")),

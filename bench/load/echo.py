@@ -134,10 +134,13 @@ class Echo:
     under_way: int
     size: int = 128
     is_event: bool = False
+    asks: bool = False
 
     @property
     def program(self) -> Program:
         """What the server must run."""
+        if self.asks:
+            return Program.QUERY
         return Program.EVENT if self.is_event else Program.ECHO
 
     def payload(self, client: int, index: int) -> bytes:
@@ -165,7 +168,7 @@ class Echo:
         ]
         try:
             await carrier.connect(server.port, [f"/{self.program}"] * self.connections, clients)
-            if await self._learn(carrier, clients):
+            if await self._learn(carrier, clients, _LEARN_S * (4 if self.asks else 1)):
                 await server.settle()
                 await self._measure(server, carrier, clients, sample, seconds)
             else:
@@ -179,8 +182,8 @@ class Echo:
         return sample
 
     @staticmethod
-    async def _learn(carrier: Carrier, clients: Sequence[_Client]) -> bool:
-        deadline = time.perf_counter() + _LEARN_S
+    async def _learn(carrier: Carrier, clients: Sequence[_Client], within_s: float) -> bool:
+        deadline = time.perf_counter() + within_s
         for client in clients:
             client.go_on()
         await carrier.run(

@@ -12,6 +12,7 @@ import json
 import os
 import random
 import resource
+import sys
 from collections import Counter
 from typing import Any
 
@@ -150,7 +151,7 @@ async def main() -> None:
         waves.append(await run_wave(seed))
         gc.collect()
         waves[-1]["peak_kb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(json.dumps(waves))
+    sys.stdout.write(json.dumps(waves))
 
 
 if __name__ == "__main__":

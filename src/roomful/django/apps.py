@@ -12,7 +12,7 @@ class RoomfulConfig(AppConfig):
 
     name = "roomful.django"
     label = "roomful"
-    verbose_name = "Roomful"
+    verbose_name: str = "Roomful"
 
     def ready(self) -> None:
         """Register them."""

@@ -91,7 +91,7 @@ class ChannelLayer(BaseChannelLayer):
         InvalidChannelLayerError: The configuration cannot work.
     """
 
-    extensions: ClassVar = ["groups", "flush"]
+    extensions: ClassVar[list[str]] = ["groups", "flush"]
 
     def __init__(
         self,
@@ -122,8 +122,8 @@ class ChannelLayer(BaseChannelLayer):
                 raise InvalidChannelLayerError(f"{name} is {value}; expected more than 0")
         if on_full not in ("log", "raise"):
             raise InvalidChannelLayerError(f"on_full is {on_full!r}; expected 'log' or 'raise'")
-        super().__init__(expiry=expiry, capacity=capacity)
-        self.channel_capacity = self.compile_capacities(channel_capacity or {})
+        compiled = self.compile_capacities(channel_capacity or {})
+        super().__init__(expiry=expiry, capacity=capacity, channel_capacity=compiled)
         self.prefix = prefix
         self.group_expiry = group_expiry
         self.clock = clock

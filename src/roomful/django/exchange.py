@@ -30,10 +30,9 @@ from ..core.policies import Retention
 from ..core.ports import ProducerSeq, Receipt
 from ..core.positions import Gap, Position
 from ..hub.sequencer import Sequencer
-from ..layers.redis import Bounds, RedisLayer, Timing
-from ..layers.redis.client import Client
 from .mailbox import Message
 from .queue import Queue
+from .shard import Shard
 
 __all__ = ("Exchange", "Local")
 
@@ -79,57 +78,6 @@ class _Topic:
         """How many channels were full, of the last messages of which some were."""
 
 
-class _Shard:
-    """One server."""
-
-    def __init__(self, url: str, prefix: str, exchange: Exchange) -> None:
-        self.layer = RedisLayer(url, prefix=prefix)
-        self._exchange = exchange
-        self._client: Client | None = None
-        self._starting: asyncio.Task[Client] | None = None
-
-    async def started(self) -> Client:
-        """Start, once; the next call tries again when it fails. Return what sends commands."""
-        if self._client is not None:
-            return self._client
-        if self._starting is None:
-            self._starting = asyncio.create_task(self._start())
-        try:
-            self._client = await asyncio.shield(self._starting)
-        finally:
-            self._starting = None
-        return self._client
-
-    async def command(self, *command: str | bytes | int, twice: bool = True) -> object:
-        """Send a command; see `Client.command`."""
-        return await (await self.started()).command(*command, twice=twice)
-
-    async def _start(self) -> Client:
-        await self.layer.start(self._exchange.deliver, self._exchange.suspect)
-        # Of its own, because what a layer can do is little, and the queues need more.
-        client = Client(
-            self.layer.address,
-            self.layer.keys,
-            bounds=Bounds(),
-            timing=Timing(),
-            is_up=_nothing,
-            is_down=_nothing,
-        )
-        try:
-            await client.start()
-        except BaseException:
-            await self.layer.stop()
-            raise
-        return client
-
-    async def stop(self) -> None:
-        """End."""
-        client, self._client = self._client, None
-        if client is not None:
-            await client.stop()
-            await self.layer.stop()
-
-
 class Exchange:
     """Carries messages between the processes that name the same servers and prefix.
 
@@ -173,7 +121,7 @@ class Exchange:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def _make_shards(self) -> None:
-        self._shards = [_Shard(url, self._prefix, self) for url in self._urls]
+        self._shards = [Shard(url, self._prefix, self.deliver, self.suspect) for url in self._urls]
         self._queues = [Queue(shard.command, self._prefix, self._expiry_s) for shard in self._shards]
 
     # ── From any thread and loop ──
@@ -198,19 +146,23 @@ class Exchange:
 
         Cancellation: a message that had been taken goes back to where it was.
         """
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[bytes] = loop.create_future()
         queue = self._queues[self._index(channel)]
-        taking = asyncio.run_coroutine_threadsafe(self._take(channel, queue), self._running_loop())
+        taking = asyncio.run_coroutine_threadsafe(
+            self._hand_over(channel, queue, loop, future), self._running_loop()
+        )
         try:
-            payload = await asyncio.wrap_future(taking)
+            message: Message = msgspec.msgpack.decode(await future)
         except asyncio.CancelledError:
-            taking.add_done_callback(partial(self._give_back, channel, queue))
+            if future.cancelled():
+                taking.cancel()
+            elif future.exception() is None:
+                asyncio.run_coroutine_threadsafe(
+                    queue.put_back(channel, future.result()), self._running_loop()
+                )
             raise
-        message: Message = msgspec.msgpack.decode(payload)
         return message
-
-    def _give_back(self, channel: str, queue: Queue, taken: Any) -> None:
-        if not taken.cancelled() and taken.exception() is None:
-            asyncio.run_coroutine_threadsafe(queue.put_back(channel, taken.result()), self._running_loop())
 
     async def close(self) -> None:
         """End; the next use begins anew."""
@@ -298,9 +250,30 @@ class Exchange:
         for queue in self._queues:
             await queue.flush()
 
-    async def _take(self, channel: str, queue: Queue) -> bytes:
-        await self._attach(_queue_topic(channel), lambda _: queue.notice(channel))
-        return await queue.take(channel)
+    async def _hand_over(
+        self,
+        channel: str,
+        queue: Queue,
+        loop: asyncio.AbstractEventLoop,
+        future: asyncio.Future[bytes],
+    ) -> None:
+        try:
+            await self._attach(_queue_topic(channel), lambda _: queue.notice(channel))
+            payload = await queue.take(channel)
+        except LayerError as error:
+            _tell(loop, partial(_fail, future, error))
+            return
+        here = asyncio.get_running_loop()
+
+        def give() -> None:
+            # Whoever waited may have been cancelled while this was on its way from one loop to the other.
+            if future.done():
+                asyncio.run_coroutine_threadsafe(queue.put_back(channel, payload), here)
+            else:
+                future.set_result(payload)
+
+        if not _tell(loop, give):
+            await queue.put_back(channel, payload)
 
     async def _stop(self) -> None:
         for task in self._tasks:
@@ -313,13 +286,13 @@ class Exchange:
     def _index(self, name: str) -> int:
         return zlib.crc32(name.encode()) % len(self._urls)
 
-    async def _shard(self, name: str) -> _Shard:
+    async def _shard(self, name: str) -> Shard:
         shard = self._shards[self._index(name)]
         await shard.started()
         return shard
 
     def _publish(
-        self, shard: _Shard, name: RoomName, payload: bytes, *, keep: Retention | None
+        self, shard: Shard, name: RoomName, payload: bytes, *, keep: Retention | None
     ) -> asyncio.Future[Receipt]:
         seq = ProducerSeq(self._node, next(self._numbers))
         return shard.layer.publish(name, payload, seq=seq, keep=keep)
@@ -442,16 +415,26 @@ def _run(loop: asyncio.AbstractEventLoop) -> None:
         loop.close()
 
 
+def _tell(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> bool:
+    """Call on another loop; return False when that has been closed."""
+    try:
+        loop.call_soon_threadsafe(call)
+    except RuntimeError:
+        return False
+    return True
+
+
+def _fail(future: asyncio.Future[bytes], error: LayerError) -> None:
+    if not future.done():
+        future.set_exception(error)
+
+
 def _is_past(top: Position, at: Position) -> bool:
     return top.epoch != at.epoch or top.offset >= at.offset
 
 
 def _count(gap: Gap) -> int | None:
     return sum(last - first + 1 for first, last in gap.ranges) if gap.ranges else None
-
-
-def _nothing(*_: object) -> None:
-    """Take what nobody asks for: the layer beside it tells whether the server is there."""
 
 
 def _done(future: asyncio.Future[None]) -> None:

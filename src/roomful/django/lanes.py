@@ -43,10 +43,10 @@ class Lane:
     __slots__ = ("number", "running", "thread", "used")
 
     def __init__(self, number: int) -> None:
-        self.number = number
-        self.running = 0
-        self.used = False
-        self.thread = ThreadPoolExecutor(1, thread_name_prefix=f"roomful-lane-{number}")
+        self.number: int = number
+        self.running: int = 0
+        self.used: bool = False
+        self.thread: ThreadPoolExecutor = ThreadPoolExecutor(1, thread_name_prefix=f"roomful-lane-{number}")
 
 
 class Place:

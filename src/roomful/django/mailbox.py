@@ -44,7 +44,7 @@ class Missed:
     __slots__ = ("count",)
 
     def __init__(self, count: int | None) -> None:
-        self.count = count
+        self.count: int | None = count
 
 
 class Mailbox:
@@ -77,13 +77,13 @@ class Mailbox:
     )
 
     def __init__(self, name: str, capacity: int, now: float) -> None:
-        self.name = name
-        self.capacity = capacity
+        self.name: str = name
+        self.capacity: int = capacity
         self.groups: set[str] = set()
         self.listener: Waiter | None = None
-        self.seen = now
-        self.is_orphan = False
-        self.is_due = False
+        self.seen: float = now
+        self.is_orphan: bool = False
+        self.is_due: bool = False
         self._count = 0
         self._messages: deque[tuple[float, Message | Missed]] = deque()
         self._waiters: deque[Waiter] = deque()

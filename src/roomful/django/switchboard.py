@@ -50,7 +50,7 @@ class Switchboard:
 
     def __init__(self, capacity_of: Callable[[str], int], *, expiry_s: float, group_expiry_s: float) -> None:
         self.groups: dict[str, dict[str, Mailbox]] = {}
-        self.expired = 0
+        self.expired: int = 0
         self._capacity_of = capacity_of
         self._expiry_s = expiry_s
         self._group_expiry_s = group_expiry_s

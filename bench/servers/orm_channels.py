@@ -1,0 +1,24 @@
+"""Channels: one query of the async ORM for each message."""
+
+from __future__ import annotations
+
+from bench.servers.orm_model import query, set_up
+from bench.servers.serving import run_uvicorn, start
+
+options = start()
+set_up()
+
+from channels.generic.websocket import AsyncWebsocketConsumer  # type: ignore[import-untyped] # noqa: E402 -- no types; needs the settings
+
+
+class Consumer(AsyncWebsocketConsumer):  # type: ignore[misc] # channels has no types
+    """Asks, and sends back what it got."""
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        """Answer."""
+        await query()
+        await self.send(text_data)
+
+
+if __name__ == "__main__":
+    run_uvicorn(Consumer.as_asgi(), options, ws="websockets-sansio")
