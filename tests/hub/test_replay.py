@@ -271,6 +271,22 @@ async def test_what_comes_while_the_history_is_read_is_not_missed(scene: Scene) 
     assert bob.written == ["lobby@1 1", "lobby@2 2", "lobby@3 1"]
 
 
+async def test_a_room_stands_where_it_was_attached(scene: Scene) -> None:
+    """What came late from an earlier subscription puts nobody behind that."""
+    await pushed(scene, 3)
+    scene.layer.evicted[LOBBY] = 3
+    scene.layer.attach_gate = asyncio.get_running_loop().create_future()
+    ann = scene.client(JSON)
+    join = soon(ann.connection.join("lobby"))
+    await passes(2)
+    assert scene.layer.deliver is not None
+    scene.layer.deliver(LOBBY, Position("e", 1), scene.layer.kept[LOBBY][0])
+    scene.layer.attach_gate.set_result(None)
+    await join
+    await pushed(scene, 1)
+    assert ann.written == ["joined lobby@3", "lobby@4 1"]
+
+
 # ── Bounded ──
 
 

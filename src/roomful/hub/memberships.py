@@ -212,7 +212,8 @@ class Memberships:
                 self._drop(room)
             raise
         self._attaching.pop(room.name, None)
-        if not room.top.epoch:
+        # What was delivered before this may come from an earlier subscription, and what lies between will not come.
+        if not room.top.epoch or (room.top.epoch == top.epoch and room.top.offset < top.offset):
             room.order.top = top
         self._drop_if_deserted(room)
 
