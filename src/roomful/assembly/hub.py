@@ -97,6 +97,7 @@ class Hub:
             Answers(self.engine.layer, self.limits) if isinstance(self.engine.layer, KeyedState) else None
         )
         self.engine.tells_browsers = self.gate.rules.tell_browsers
+        self.engine.revoke = self._revoke
         self._shared = shared
         self._keeps_state = False
         for one in authenticators:
@@ -391,7 +392,7 @@ class Hub:
         *,
         principal: Principal | str | None = None,
     ) -> None:
-        """Close one connection, of whichever process, or all of a principal in this process, behind what was written.
+        """Close one connection, or all of a principal, of whichever process, behind what was written.
 
         A principal whose token still holds may come again: see to it that the authenticator refuses it.
 
@@ -403,7 +404,8 @@ class Hub:
 
         Raises:
             UnknownConnection: No connection of this process has this id, and no other process can have it.
-            LayerError: The layer did not take the order for another process, or nobody can know.
+            LayerError: The layer did not take the order for other processes, or nobody can know. A principal's
+                connections to this process have been closed all the same.
             ValueError: The code must not be sent, or the reason is longer than 123 bytes.
             TypeError: Neither a connection nor a principal is named, or both are.
         """
@@ -420,8 +422,14 @@ class Hub:
             return
         code = CloseCode.UNAUTHORISED if code is None else code
         check_close(code, reason)
-        id_ = principal.id if isinstance(principal, Principal) else principal
-        for resident in self.gate.find(id_ or ""):
+        id_ = (principal.id if isinstance(principal, Principal) else principal) or ""
+        self._revoke(id_, code, reason)
+        if self.engine.layer.shared:
+            await self.engine.start()
+            await self.engine.orders.revoke(id_, code, reason)
+
+    def _revoke(self, principal: str, code: int, reason: str) -> None:
+        for resident in self.gate.find(principal):
             resident.revoke(code, reason)
 
     def health(self) -> str:

@@ -98,7 +98,7 @@ def presence_topic(room: RoomName) -> RoomName:
 
 
 def node_topic(node: str) -> RoomName:
-    """Return the name under which a layer carries messages to connections of one process."""
+    """Return the name under which a layer carries messages to one process; to all of them, where it is empty."""
     return RoomName(f"\x01n{node}")
 
 

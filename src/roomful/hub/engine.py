@@ -31,6 +31,7 @@ from .groups import Groups
 from .liveness import Liveness
 from .mail import Mail
 from .memberships import Memberships
+from .orders import Orders
 from .parking import Parking
 from .presence import Attendants, check_presence
 from .reading import Reader
@@ -81,6 +82,8 @@ class Engine:
         self.counters: Counters = Counters()
         self.tells_browsers: bool = False
         """Whether what is refused is accepted first, and then closed with the matching code."""
+        self.revoke: Callable[[str, int, str], None] = _knows_nobody
+        """Sends a principal's connections to this process away, with a code and a reason."""
         self._codec = codec
         self._throttle = Throttle()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -135,6 +138,14 @@ class Engine:
             reader=self._reader,
             counters=self.counters,
             find=self._connections.get,
+        )
+        self.orders: Orders = Orders(
+            self.layer,
+            self.mail.node,
+            topics=topics,
+            reader=self._reader,
+            counters=self.counters,
+            revoke=lambda *order: self.revoke(*order),  # noqa: PLW0108 -- it is set after the engine is made
         )
         self._delivery = Delivery(
             producer,
@@ -193,6 +204,7 @@ class Engine:
             await self.layer.start(self._delivery.deliver, self._delivery.suspect)
             try:
                 await self.mail.start()
+                await self.orders.start()
             except BaseException:
                 await self.layer.stop()
                 raise
@@ -543,3 +555,7 @@ class Engine:
             stuck_handlers=counters.stuck_handlers,
             unhandled=counters.unhandled,
         )
+
+
+def _knows_nobody(principal: str, code: int, reason: str) -> None:
+    """Stand in where nobody asks who connects."""
