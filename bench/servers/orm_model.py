@@ -44,7 +44,7 @@ async def query() -> str:
                 managed = False
 
         _Item = Item
-    item = await _Item.objects.aget(pk=random.randrange(ROWS))  # noqa: S311 -- any will do
+    item = await _Item.objects.aget(pk=random.randrange(ROWS))
     name: str = item.name
     return name
 
