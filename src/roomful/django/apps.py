@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from django.apps import AppConfig
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .untyped import Untyped as AppConfig
+else:
+    from django.apps import AppConfig
 
 __all__ = ("RoomfulConfig",)
 

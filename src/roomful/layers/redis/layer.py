@@ -100,7 +100,8 @@ class RedisLayer:
         timing: Timing | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.address, options = Address.parse(url)
+        address, options = Address.parse(url)
+        self.address: Address = address
         prefix = options.pop("prefix", prefix)
         policy = options.pop("when_layer_is_down", when_layer_is_down)
         self._bounds = bounds or Bounds()
@@ -114,7 +115,7 @@ class RedisLayer:
             raise LayerError(f"when_layer_is_down is {policy!r}; expected one of {_POLICIES}")
         self._is_local = policy == "local"
         self.node: str = secrets.token_urlsafe(9)
-        self.keys = Keys(prefix)
+        self.keys: Keys = Keys(prefix)
         self._timing = timing or Timing()
         self._clock = clock
         self._outages = 0

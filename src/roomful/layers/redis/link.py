@@ -37,7 +37,7 @@ class CommandError(LayerError):
     """
 
     def __init__(self, text: str) -> None:
-        self.code = text.partition(" ")[0]
+        self.code: str = text.partition(" ")[0]
         super().__init__(f"server says: {text}")
 
 
@@ -55,8 +55,8 @@ class Link(asyncio.Protocol):
 
     def __init__(self, on_publication: Callable[[bytes, bytes], None] | None = None) -> None:
         self.lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self.is_paused = False
-        self.identity = b""
+        self.is_paused: bool = False
+        self.identity: bytes = b""
         self._on_publication = on_publication
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None

@@ -118,8 +118,8 @@ class Publisher:
         reload: Callable[[Link, Callable[[LayerError | None], None]], None],
         clock: Callable[[], float],
     ) -> None:
-        self.pending = 0
-        self.pending_bytes = 0
+        self.pending: int = 0
+        self.pending_bytes: int = 0
         self._keys = keys
         self._bounds = bounds
         self._reload = reload

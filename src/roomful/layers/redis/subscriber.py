@@ -76,10 +76,10 @@ class Subscriber:
         suspect: Suspect,
         reload: Callable[[Link, Callable[[LayerError | None], None]], None],
     ) -> None:
-        self.deliver = deliver
-        self.is_muted = False
-        self.received = 0
-        self.suspected = 0
+        self.deliver: Deliver = deliver
+        self.is_muted: bool = False
+        self.received: int = 0
+        self.suspected: int = 0
         self._keys = keys
         self._idle_ms = int(idle_room_s * 1000)
         self._suspect_room = suspect

@@ -102,7 +102,7 @@ class Ending:
     """A listener that waits for the end of its connection."""
 
     def __init__(self) -> None:
-        self.ended = asyncio.Event()
+        self.ended: asyncio.Event = asyncio.Event()
 
     def received(self, connection: Connection, messages: list[tuple[int, bytes, int, int]]) -> None:
         """Nobody spoke to it; what is sent to all is heard and forgotten."""

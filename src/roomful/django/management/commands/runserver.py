@@ -6,13 +6,17 @@ It reloads when a file changes. For production there is `roomful serve`.
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from channels.routing import get_default_application
 from django.apps import apps
 from django.conf import settings
-from django.core.management.commands.runserver import Command as RunserverCommand
 from django.utils import autoreload
+
+if TYPE_CHECKING:
+    from ...untyped import Untyped as RunserverCommand
+else:
+    from django.core.management.commands.runserver import Command as RunserverCommand
 
 __all__ = ("Command",)
 
@@ -20,7 +24,7 @@ __all__ = ("Command",)
 class Command(RunserverCommand):
     """Serves `ASGI_APPLICATION`."""
 
-    help = "Runs the application of ASGI_APPLICATION, with WebSockets, for development."
+    help: str = "Runs the application of ASGI_APPLICATION, with WebSockets, for development."
 
     def inner_run(self, *_: Any, **options: Any) -> None:
         """Serve in this process; the parent begins it anew when a file changes."""

@@ -9,14 +9,19 @@ import argparse
 import asyncio
 import logging
 import signal
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from channels import DEFAULT_CHANNEL_LAYER
 from channels.layers import get_channel_layer
 from channels.routing import get_default_application
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from ...worker import Worker
+
+if TYPE_CHECKING:
+    from ...untyped import Untyped as BaseCommand
+else:
+    from django.core.management.base import BaseCommand
 
 __all__ = ("Command",)
 
@@ -26,7 +31,7 @@ logger: Final = logging.getLogger("roomful.django.worker")
 class Command(BaseCommand):
     """Runs the consumers of named channels."""
 
-    help = "Runs the consumers of named channels until it is told to stop."
+    help: str = "Runs the consumers of named channels until it is told to stop."
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Add the arguments."""
