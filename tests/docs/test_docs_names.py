@@ -18,7 +18,6 @@ SOURCE = ROOT / "src/roomful"
 
 # Classes of others that the pages name.
 FOREIGN = {
-    "CONN_MAX_AGE",
     "ChannelFull",
     "Depends",
     "ETag",

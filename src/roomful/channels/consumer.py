@@ -71,7 +71,9 @@ class AsyncConsumer:
         source: Source | None = None
         if self.channel_layer is not None:
             self.channel_name = await self.channel_layer.new_channel()
-            self.channel_receive: functools.partial[Any] = functools.partial(self.channel_layer.receive, self.channel_name)
+            self.channel_receive: functools.partial[Any] = functools.partial(
+                self.channel_layer.receive, self.channel_name
+            )
             source = self._source()
         self.base_send = self._sender(send)
         self._is_connected = self._is_servers = False

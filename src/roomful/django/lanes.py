@@ -25,7 +25,8 @@ T = TypeVar("T")
 
 SWEEP_S: Final = 1.0
 """Time after its use in which a lane's old connections are closed. Django asks before and after each request; a hop to
-a thread for every message would cost more than most handlers."""
+a thread for every message would cost more than most handlers. With a `CONN_MAX_AGE` of 0 a connection lives so much
+longer than its last use."""
 
 _place: ContextVar[Place | None] = ContextVar("roomful_place", default=None)
 
