@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import atexit
+import ctypes
 import shutil
+import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from importlib.util import find_spec
@@ -14,6 +17,7 @@ from pathlib import Path
 __all__ = ("start_redis",)
 
 _START_S = 10.0
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def start_redis() -> str:
@@ -30,6 +34,7 @@ def start_redis() -> str:
     process = subprocess.Popen(
         [binary, "--port", "0", "--unixsocket", str(path), "--save", "", "--dir", folder.name],
         stdout=subprocess.DEVNULL,
+        preexec_fn=_end_with_parent,  # noqa: PLW1509 -- no thread of this process holds a lock that it needs
     )
     atexit.register(folder.cleanup)
     atexit.register(process.wait)
@@ -41,6 +46,12 @@ def start_redis() -> str:
                 return f"unix://{path}"
         time.sleep(0.01)
     raise RuntimeError("Redis does not start")
+
+
+def _end_with_parent() -> None:
+    """Ask the kernel to kill this process when its parent has ended, however that was (Linux)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _bundled() -> str | None:
