@@ -193,6 +193,9 @@ class FakeWire:
         self.is_reading = False
         self.calls.append(("stop_reading",))
 
+    def bound_messages(self, max_bytes: int | None) -> None:
+        self.calls.append(("bound_messages", max_bytes))
+
     def start_reading(self) -> None:
         self.is_reading = True
         self.calls.append(("start_reading",))

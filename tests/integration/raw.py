@@ -115,11 +115,11 @@ class RawClient(asyncio.Protocol):
 
     def send(self, text: str) -> None:
         """Send a text."""
-        self._frame(0x81, text.encode())
+        self.frame(0x81, text.encode())
 
     def close(self) -> None:
         """Send a close frame."""
-        self._frame(0x88, struct.pack(">H", 1000))
+        self.frame(0x88, struct.pack(">H", 1000))
 
     async def closed(self) -> int:
         """Return the close code once the socket has ended."""
@@ -146,7 +146,8 @@ class RawClient(asyncio.Protocol):
         """Begin a message and do not finish it."""
         self._transport.write(b"\x81\xfe\x00\xff" + os.urandom(4) + b"half")
 
-    def _frame(self, head: int, payload: bytes) -> None:
+    def frame(self, head: int, payload: bytes) -> None:
+        """Send a frame whose first byte is `head`."""
         # A mask of zeros is a mask (RFC 6455 §5.3), and leaves the payload as it is.
         size = len(payload)
         length = bytes((0x80 | size,)) if size < 126 else b"\xfe" + size.to_bytes(2, "big")

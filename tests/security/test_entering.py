@@ -6,12 +6,14 @@ import time
 
 import pytest
 
-from roomful import Hub, JwtAuth
+from roomful import CloseCode, Hub, JwtAuth
 from roomful.auth import Cookie, Header, Query, Subprotocol
 from roomful.core.access import Principal
 from roomful.routing import ProtocolTypeRouter
 from roomful.testing import ConnectionClosed, Refused
 from tests.auth.keys import SECRET, pem, token, unsigned
+from tests.integration.raw import RawClient
+from tests.integration.waiting import until
 from tests.security.door import Echo, bearer, control, opened
 
 
@@ -133,7 +135,6 @@ async def test_first_message_lets_in(transport: str) -> None:
         b"\0\0",
         control("refresh", token()),
         control("authenticate", FORGED["none"]),
-        control("authenticate", "x" * 20_000),
         '{"type":"roomful.authenticate"}',
         '{"type":"roomful.authenticate","data":{"token":7}}',
         '{"type":"roomful.authenticate","data":' + "[" * 9000,
@@ -148,6 +149,47 @@ async def test_first_message_that_is_none_ends_the_connection(transport: str, me
             await client.receive()
 
     assert closed.value.code == 4500
+
+
+@pytest.mark.parametrize("pieces", [1, 40])
+async def test_first_message_is_small(transport: str, pieces: int) -> None:
+    """Whoever is not known is not listened to for longer than a token is long, in pieces neither: 1009, no handler."""
+    hub = Hub(auth=jwt_auth(first_message=True))
+    async with opened(transport, hub) as door:
+        client = await RawClient.connect(door.port, "/")
+        message = control("authenticate", "x" * 20_000).encode()
+        size = len(message) // pieces + 1
+        for start in range(0, len(message), size):
+            last = start + size >= len(message)
+            client.frame((0x80 if last else 0) | (0 if start else 1), message[start : start + size])
+        await until(lambda: client.close_code is not None)
+        client.hang_up()
+
+    assert client.close_code == CloseCode.TOO_BIG
+
+
+async def test_unfinished_first_message_is_bounded_on_our_server() -> None:
+    """It is given up when its frames are too large, and not when the last of them has come."""
+    hub = Hub(auth=jwt_auth(first_message=True))
+    async with opened("roomful", hub) as door:
+        client = await RawClient.connect(door.port, "/")
+        client.frame(0x01, b"x" * 16_000)
+        client.frame(0x00, b"x" * 1000)
+        await until(lambda: client.close_code is not None)
+        client.hang_up()
+
+    assert client.close_code == CloseCode.TOO_BIG
+
+
+async def test_large_message_behind_the_first_is_taken(transport: str) -> None:
+    """The small bound is that of the first message; what comes behind it waits until it is known who sends it."""
+    hub = Hub(auth=jwt_auth(first_message=True))
+    text = "x" * 300_000
+    async with opened(transport, hub) as door, door.connect() as client:
+        await client.send(control("authenticate", token()))
+        await client.send(f'{{"type":"echo","data":"{text}","id":2}}')
+        assert (await client.receive()).data == "ada"
+        assert (await client.receive()).data == text
 
 
 async def test_middleware_guards_any_application(transport: str) -> None:

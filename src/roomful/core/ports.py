@@ -268,6 +268,12 @@ class Wire(Protocol):
     def start_reading(self) -> None:
         """Read on. Without an earlier `stop_reading` it does nothing."""
 
+    def bound_messages(self, max_bytes: int | None) -> None:
+        """Take no message that is larger, from the next one on; None for what held before.
+
+        Where the server below reads messages, its own bound holds and this does nothing.
+        """
+
     def ping(self) -> None:
         """Ask the client for a sign of life, where the wire does not supervise itself."""
 

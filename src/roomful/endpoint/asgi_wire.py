@@ -133,6 +133,9 @@ class AsgiWire:
         if self._may_read is None:
             self._may_read = asyncio.Event()
 
+    def bound_messages(self, max_bytes: int | None) -> None:
+        """Do nothing: the server has read a message before it is seen here."""
+
     def start_reading(self) -> None:
         """Call `receive` again."""
         if self._may_read is not None:

@@ -18,7 +18,7 @@ from ..core.access import ANONYMOUS, Principal
 from ..core.close_codes import CloseCode
 from ..core.errors import Forbidden, InvalidMessage, LayerError, NotAuthenticated, Refuse
 from ..core.refusal import unauthorised
-from ..wire import AUTHENTICATE, REFRESH, Control, may_be_control, read_control
+from ..wire import AUTHENTICATE, MAX_CONTROL_CHARACTERS, REFRESH, Control, may_be_control, read_control
 
 if TYPE_CHECKING:
     from ..auth.gate import Gate, Visit
@@ -114,6 +114,8 @@ class Guard(Allowance):
         assert self._verifier is not None  # who takes first messages
         self._first = asyncio.get_running_loop().create_future()
         self.attends = self.watches = True
+        # Of whoever is not known, little is kept; what comes behind the first message waits in the socket.
+        self._connection.bound_messages(MAX_CONTROL_CHARACTERS)
         self._connection.ensure_open()
         try:
             async with asyncio.timeout(self._gate.rules.authentication_timeout_s):
@@ -126,9 +128,12 @@ class Guard(Allowance):
         else:
             if control.id is not None:
                 self._connection.reply(control.id, {"expires_in": self._seconds_to(principal.expires_at)})
+            self._connection.bound_messages(None)
             return principal
         finally:
             self._first = None
+            if self._timer is None:
+                self._connection.release_reading()
         audit.refused(401, error.why, {}, self._address)
         raise unauthorised(error) from None
 
@@ -167,6 +172,10 @@ class Guard(Allowance):
         self._gate.leave(self._address, self, self.principal if self._is_settled else ANONYMOUS)
 
     def _take_first(self, first: asyncio.Future[Control], message: str | bytes) -> None:
+        self._connection.hold_reading()
+        if len(message) > MAX_CONTROL_CHARACTERS:
+            self._connection.close(CloseCode.TOO_BIG, "message is too big")
+            return
         control: Control | None = None
         try:
             if isinstance(message, str) and may_be_control(message):
@@ -208,7 +217,7 @@ class Guard(Allowance):
         wait_s = self.refill(loop.time())
         if wait_s:
             self._timer = loop.call_later(wait_s, self._read_on)
-        else:
+        elif self._first is None or not self._first.done():
             self._connection.release_reading()
 
     # ── Time ──

@@ -439,6 +439,10 @@ class Connection(Outlet):
         """Read on, unless too much waits for the handler."""
         self._let_go_of(_GUARD)
 
+    def bound_messages(self, max_bytes: int | None) -> None:
+        """Take no larger message from the client; None for what the limits say."""
+        self._wire.bound_messages(max_bytes)
+
     # ── Peer: towards the wire ──
 
     def ping(self) -> None:

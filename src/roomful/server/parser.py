@@ -179,6 +179,10 @@ class Parser:
         """Whether nothing is under way: the next byte begins a message, and a new parser would do as well."""
         return not self._opcode and self._pos >= len(self._data)
 
+    def bound(self, max_bytes: int) -> None:
+        """Take no message that is larger, from the next frame on."""
+        self._max = max_bytes
+
     def feed(self, data: bytes) -> None:
         """Add what came from the socket. Parses nothing."""
         self._data = self._data[self._pos :] + data if self._pos < len(self._data) else data

@@ -60,6 +60,7 @@ class SocketWire(asyncio.Protocol):
         "_breathing",
         "_closed_with",
         "_max_bytes",
+        "_most_bytes",
         "_ordinary",
         "_parser",
         "_peer",
@@ -80,7 +81,7 @@ class SocketWire(asyncio.Protocol):
     has_more: bool
 
     def __init__(self, max_bytes: int) -> None:
-        self._max_bytes = max_bytes
+        self._most_bytes = self._max_bytes = max_bytes
         self.has_more = False
         self._state = State.HANDSHAKE
         self._peer: Peer = NOBODY
@@ -122,6 +123,12 @@ class SocketWire(asyncio.Protocol):
             if self._state is State.OPEN:
                 asyncio.get_running_loop().call_soon(self._read_on)
 
+    def bound_messages(self, max_bytes: int | None) -> None:
+        """Take no message that is larger; None for the bound of before."""
+        self._max_bytes = self._most_bytes if max_bytes is None else min(self._most_bytes, max_bytes)
+        if self._parser is not None:
+            self._parser.bound(self._max_bytes)
+
     def ping(self) -> None:
         """Ask the client for a sign of life."""
         if self._state is State.OPEN:
@@ -159,7 +166,7 @@ class SocketWire(asyncio.Protocol):
         """Count the transport as full from `max_buffer_bytes` on; of two bounds on messages the smaller holds."""
         if self._state is not State.LOST:
             limit_writes(self._transport, max_buffer_bytes)
-        self._max_bytes = min(self._max_bytes, max_message_bytes)
+        self._most_bytes = self._max_bytes = min(self._most_bytes, max_message_bytes)
 
     def change_peer(self, peer: Peer, messages: deque[str | bytes], ended: tuple[int, str] | None) -> None:
         """Give the socket to another peer, who gets `messages` first, and is not called before this has returned.

@@ -154,6 +154,9 @@ class FakeWire:
         """Read no more."""
         self.is_reading = False
 
+    def bound_messages(self, max_bytes: int | None) -> None:
+        """Do nothing: a test sends what it wants to."""
+
     def start_reading(self) -> None:
         """Read on."""
         self.is_reading = True

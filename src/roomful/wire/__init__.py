@@ -3,13 +3,14 @@
 No socket and no room is known here; bytes of RFC 6455 and ASGI messages are made by a `Framing` from elsewhere.
 """
 
-from .control import AUTHENTICATE, REFRESH, Control, may_be_control, read_control
+from .control import AUTHENTICATE, MAX_CONTROL_CHARACTERS, REFRESH, Control, may_be_control, read_control
 from .events import EventsCodec
 from .kinds import Kind
 from .raw import RawCodec
 
 __all__ = (
     "AUTHENTICATE",
+    "MAX_CONTROL_CHARACTERS",
     "REFRESH",
     "Control",
     "EventsCodec",
