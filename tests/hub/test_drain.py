@@ -121,6 +121,16 @@ async def test_a_server_that_stops_drains_once(scene: Scene) -> None:
     await closing
 
 
+async def test_a_client_that_does_not_answer_holds_nothing_up(scene: Scene) -> None:
+    """Its socket is aborted after `linger_s`, where the hub looks after the socket itself."""
+    ann = await scene.member("lobby", supervises=False)
+    draining = soon(scene.engine.drain(10, 0))
+    await passes(2)
+    assert ann.wire.closed == [(*DRAINED[:3], 2.0)]
+    ann.wire.lose()
+    await draining
+
+
 async def test_a_hub_that_was_never_used_has_nothing_to_drain() -> None:
     """Nothing is started for it."""
     scene = Scene(Limits())

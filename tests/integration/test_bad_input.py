@@ -157,7 +157,8 @@ async def test_bad_room_name_is_an_error_for_the_caller(serve: Serve, room: str,
         async def enter(self) -> str:
             with pytest.raises(RoomNameError, match=problem):
                 await self.join(room)
-            await self.leave(room)
+            with pytest.raises(RoomNameError, match=problem):
+                await self.leave(room)
             return "refused"
 
     site = await serve(Joiner)

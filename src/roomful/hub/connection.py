@@ -399,13 +399,18 @@ class Connection(Outlet):
         self.write_gathered()
         if self._outbox is None:
             self.send_entries(owed)
-            self._wire.close(code, reason)
+            self._wire.close(code, reason, linger_s=self._linger_s(code))
         else:
             self._closing = (code, reason)
             self._timer = self._engine.call_later(
                 self._engine.limits.close_timeout_s, partial(self.let_go, code, reason, "stuck")
             )
             self.send_entries(owed)  # the last, because it lets the member go if the outbox cannot take it
+
+    def _linger_s(self, code: int) -> float | None:
+        # A server that stops waits for its sockets, so a client that does not answer must not hold it up.
+        is_ours = code == CloseCode.DRAINED and not self._wire.supervises
+        return self._engine.limits.linger_s if is_ours else None
 
     def abort(self) -> None:
         """End the connection at once, without a close frame."""
@@ -545,7 +550,7 @@ class Connection(Outlet):
         if self._closing is not None:
             code, reason = self._closing
             self._closing = None
-            self._wire.close(code, reason)
+            self._wire.close(code, reason, linger_s=self._linger_s(code))
 
     def _broke(self, error: Exception) -> None:
         self._engine.after_flush(partial(self._engine.broken, self, error))
