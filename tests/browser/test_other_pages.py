@@ -19,7 +19,7 @@ async def test_home_leads_to_every_example(windows: Windows, server: Server) -> 
         ("Chat", "Come in"),
         ("Broadcast", "Broadcast"),
         ("Layered", "Rooms"),
-        ("Alarms", "Alarms"),
+        ("Alarms →", "Alarms"),
     ):
         await page.goto(server.http)
         await page.get_by_role("link", name=name).click()
