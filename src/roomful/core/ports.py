@@ -1,7 +1,8 @@
 """The ports: the architecture on one page.
 
 Every part of Roomful meets the others through these protocols; `hub`, `consumers`, `layers`, `server` and `wire` never
-import each other. Nothing here has behaviour.
+import each other. Nothing here has behaviour. What a socket carries stands in `frames`, what a layer does in `layer`;
+both are part of this page.
 
     client ⇄ Wire ⇄ Peer (a connection of the hub) ⇄ Handler (a consumer)
     producer → Layer.publish → Deliver → FrameKind.encode, once per kind → Wire.write, once per member
@@ -12,16 +13,15 @@ from __future__ import annotations
 import concurrent.futures
 from asyncio import Future
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Literal, Protocol, TypeAlias
+from dataclasses import dataclass
+from typing import Literal, Protocol
 
-from .capabilities import Change, Occupants
 from .dispatched import Dispatched, Missed
-from .envelope import Envelope, Form
 from .events import Event
+from .frames import Codec, Frame, FrameKind, Framing, Inbound, Message, MessageId
+from .layer import Deliver, Layer, Page, ProducerSeq, Receipt, Suspect
 from .names import ConnectionId, RoomName
-from .policies import Retention
-from .positions import Gap, Position
+from .positions import Position
 
 __all__ = (
     "Addressed",
@@ -46,174 +46,6 @@ __all__ = (
     "Suspect",
     "Wire",
 )
-
-MessageId: TypeAlias = str | int
-"""What a client calls one of its messages, so that the reply can name it."""
-
-
-# ── What goes out ──
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """One WebSocket message: `data` is UTF-8 when `is_text`; `tail` follows it, where a copy would put it behind."""
-
-    is_text: bool
-    data: bytes = field(repr=False)  # a payload, as below: never in a log line or a traceback
-    tail: bytes | memoryview = field(default=b"", repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """What a wire writes: `data` in the wire's own form, `size` in bytes as it counts against an outbox."""
-
-    data: object = field(repr=False)
-    size: int
-
-
-class Framing(Protocol):
-    """How a wire writes WebSocket messages: as bytes of RFC 6455, or as ASGI messages. Hashable."""
-
-    def frame(self, messages: Sequence[Message]) -> Frame:
-        """Return one frame that holds these messages, in order."""
-
-    def join(self, frames: Sequence[Frame]) -> object:
-        """Return what `Wire.write` takes for these frames, in order, at once."""
-
-    def text(self, data: bytes) -> object:
-        """Return what `Wire.write` takes for one text message: what `frame` and `join` make of it, in fewer steps."""
-
-    def concat(self, parts: Sequence[object]) -> object:
-        """Return what `Wire.write` takes for what `text` and `join` returned, in order, at once."""
-
-    def size(self, part: object) -> int:
-        """Return the bytes of what `text` or `join` returned, as `Frame.size` counts them."""
-
-
-class FrameKind(Protocol):
-    """Codec × framing (× compression): members of one kind share every frame. Hashable and compared by value."""
-
-    def encode(self, room: RoomName, at: Position, envelope: Envelope) -> Frame:
-        """Return the frame of a push."""
-
-    def position(self, room: RoomName, at: Position) -> Frame | None:
-        """Return the frame of a push whose body this member does not get, or None where positions are not sent."""
-
-    def joined(self, room: RoomName, at: Position, *, recovered: bool) -> Frame | None:
-        """Return the frame that tells a member where it stands, or None where positions are not sent."""
-
-    def gap(self, room: RoomName, gap: Gap) -> Frame | None:
-        """Return the frame that tells a member what it will not get, or None where positions are not sent."""
-
-    def presence(self, room: RoomName, at: Position, change: Change) -> Frame | None:
-        """Return the frame that tells a member who has come or gone, or None where that is not sent."""
-
-    def occupants(self, room: RoomName, occupants: Occupants) -> Frame | None:
-        """Return the frame that tells a member who is present, or None where that is not sent."""
-
-    def direct(self, message: Event | str | bytes) -> Frame:
-        """Return the frame of a message to one connection.
-
-        Raises:
-            NotEncodable: The event's data cannot be written as JSON.
-        """
-
-    def packed(self, envelope: Envelope) -> Frame:
-        """Return the frame of a message to one connection that was encoded already, in another process perhaps."""
-
-    def reply(self, reply_to: MessageId, value: object) -> Frame:
-        """Return the frame that answers the client's message `reply_to`.
-
-        Raises:
-            NotEncodable: The value cannot be written as JSON.
-        """
-
-    def error(self, code: str, message: str, *, reply_to: MessageId | None) -> Frame:
-        """Return the frame that says what was wrong with a client's message."""
-
-    def direct_alone(self, message: Event | str | bytes) -> object:
-        """Return what `Wire.write` takes for a message to one connection; as `direct`, in fewer steps."""
-
-    def reply_alone(self, reply_to: MessageId, value: object) -> object:
-        """Return what `Wire.write` takes for an answer; as `reply`, in fewer steps."""
-
-    def concat(self, parts: Sequence[object]) -> object:
-        """Return what `Wire.write` takes for what `direct_alone` and `reply_alone` returned, in order, at once."""
-
-    def size(self, part: object) -> int:
-        """Return the bytes of what `direct_alone` or `reply_alone` returned."""
-
-    def join(self, frames: Sequence[Frame]) -> object:
-        """Return what `Wire.write` takes for these frames, in order, at once."""
-
-
-# ── What comes in ──
-
-
-@dataclass(slots=True)
-class Inbound:
-    """A client's message, read so far that its handler can be chosen.
-
-    One is made for every message, and making it frozen would take three times as long; nobody changes it all the same.
-
-    Attributes:
-        type: The event type.
-        data: The encoded data, for a decoder of the same codec: JSON, or the bytes of a binary event.
-        id: What the client calls this message, if it wants a reply.
-        is_binary: Whether it came as a binary event.
-    """
-
-    type: str
-    data: bytes = field(repr=False)
-    id: MessageId | None = None
-    is_binary: bool = False
-
-
-class Codec(Protocol):
-    """What application values look like in messages. It knows no room, no position and no socket."""
-
-    def pack(self, message: Event | str | bytes) -> tuple[Form, bytes]:
-        """Encode what is pushed.
-
-        Raises:
-            NotEncodable: The event's data cannot be written as JSON.
-            TypeError: It is neither an event, text nor bytes.
-        """
-
-    def unpack(self, form: Form, body: bytes | memoryview) -> Inbound:
-        """Read an event that `pack` encoded, for a decoder of this codec.
-
-        Raises:
-            InvalidMessage: It is none.
-        """
-
-    def pack_value(self, value: object) -> bytes:
-        """Encode a value as it stands inside a message.
-
-        Raises:
-            NotEncodable: It cannot be written as JSON.
-        """
-
-    def read(self, message: str | bytes) -> Inbound:
-        """Read a client's message as an event.
-
-        Raises:
-            InvalidMessage: It is not one; `code` and text say why.
-        """
-
-    def decoder(self, annotation: object) -> Callable[[Inbound], object]:
-        """Return what decodes an event's data to `annotation`; it raises `InvalidMessage`.
-
-        Raises:
-            ConsumerError: Nothing can be decoded to `annotation`.
-        """
-
-    def message_decoder(self, annotation: object) -> Callable[[str | bytes], object]:
-        """Return what decodes a whole message to `annotation`; it raises `InvalidMessage`.
-
-        Raises:
-            ConsumerError: Nothing can be decoded to `annotation`.
-        """
 
 
 # ── One socket ──
@@ -480,103 +312,3 @@ class Link(Protocol):
 
     def close(self, code: int, reason: str) -> None:
         """Write what is owed, then close."""
-
-
-# ── Between processes ──
-
-
-@dataclass(frozen=True, slots=True)
-class ProducerSeq:
-    """Which push of which producer: a layer lets each take effect once, however often it is published."""
-
-    producer: str
-    number: int
-
-
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """What became of a push.
-
-    Attributes:
-        position: Where the event stands in its room.
-        duplicate: Whether an earlier push with the same key or sequence had taken effect already; `position` is that
-            one's.
-        slow: How many members of this process fell to the room's slow-consumer policy; counted where the push waited.
-    """
-
-    position: Position
-    duplicate: bool = False
-    slow: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """A range of a room's history.
-
-    Attributes:
-        entries: Positions and payloads, in order.
-        complete: Whether nothing is missing between the position that was asked for and the first entry (without
-            entries: and `top`). Between the entries nothing ever is.
-        top: The room's last position when the page was read.
-    """
-
-    entries: tuple[tuple[Position, bytes], ...] = field(repr=False)
-    complete: bool
-    top: Position
-
-
-Deliver: TypeAlias = Callable[[RoomName, Position, bytes], None]
-"""Takes the next event of a room. Never raises, never blocks."""
-Suspect: TypeAlias = Callable[[RoomName], None]
-"""Takes the news that events of a room may have been missed."""
-
-
-class Layer(Protocol):
-    """Carries events between processes and numbers them.
-
-    Order: `deliver` is called for each attached room in the order of its offsets, from the loop's thread.
-    Loss: after `attach` returned position *p*, every event after *p* is delivered once, or `suspect` is called.
-    Once: a push takes effect once per `seq`, and once per `key` while the layer remembers it.
-    """
-
-    shared: bool
-    """Whether the layer reaches other processes."""
-
-    async def start(self, deliver: Deliver, suspect: Suspect) -> None:
-        """Begin; called once before anything else.
-
-        Raises:
-            LayerError: The layer cannot be reached or used; the text says why.
-        """
-
-    async def stop(self) -> None:
-        """End: deliver nothing more and release everything. May be started again."""
-
-    def publish(
-        self,
-        room: RoomName,
-        payload: bytes,
-        *,
-        seq: ProducerSeq,
-        key: str | None = None,
-        keep: Retention | None = None,
-    ) -> Future[Receipt]:
-        """Number an event and carry it to every process. Takes effect without being awaited.
-
-        With `keep` the event enters the room's history, from which what exceeds it goes, the oldest first.
-
-        Awaiting it raises `LayerError` when the push did not take effect, or when nobody can know.
-        """
-
-    async def attach(self, room: RoomName) -> Position:
-        """Begin to deliver a room; return the position after which everything is delivered or suspected."""
-
-    def detach(self, room: RoomName) -> None:
-        """Cease to deliver a room. Never waits."""
-
-    async def history(self, room: RoomName, after: Position, limit: int) -> Page:
-        """Return at most `limit` kept events that follow `after`, the oldest first.
-
-        A position of an epoch that does not lead to the present one, or that has not been reached, has no entries and
-        is not complete.
-        """
