@@ -4,8 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roomful.core.errors import RoomNameError
-from roomful.core.names import MAX_ROOM_NAME_BYTES, ConnectionId, new_connection_id, node_of, room_name
+from roomful.core.errors import PushKeyError, RoomNameError
+from roomful.core.names import (
+    MAX_PUSH_KEY_BYTES,
+    MAX_ROOM_NAME_BYTES,
+    ConnectionId,
+    new_connection_id,
+    node_of,
+    push_key,
+    room_name,
+)
 
 
 @given(st.text())
@@ -43,6 +51,30 @@ def test_room_name_says_what_is_wrong(value: object, text: str) -> None:
 def test_room_name_of_the_longest_length_fits() -> None:
     """The limit is inclusive, and counts bytes of UTF-8."""
     assert room_name("é" * (MAX_ROOM_NAME_BYTES // 2)) == "é" * 100
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (5, "key is of type int; expected str"),
+        ("", "key is empty; expected at least one character, or None for no key"),
+        ("order\n7", "key has a character that is not printable, at 5"),
+        ("\ud800", "key has a character that is not printable, at 0"),
+        ("x" * 201, "key is 201 bytes; the limit is 200"),
+        ("é" * 101, "key is 202 bytes; the limit is 200"),
+    ],
+)
+def test_push_key_says_what_is_wrong(value: object, text: str) -> None:
+    """A key that is refused is refused by its shape; the key itself, which may be private, is not shown."""
+    with pytest.raises(PushKeyError) as caught:
+        push_key(value)  # type: ignore[arg-type] # bad input is the point
+
+    assert str(caught.value) == text
+
+
+def test_push_key_of_the_longest_length_fits() -> None:
+    """The limit is inclusive, and counts bytes of UTF-8."""
+    assert push_key("é" * (MAX_PUSH_KEY_BYTES // 2)) == "é" * 100
 
 
 def test_connection_ids_are_distinct_and_url_safe() -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, Self
 from ..core.envelope import Envelope
 from ..core.errors import InvalidState, LayerAway
 from ..core.events import Event
-from ..core.names import ConnectionId, RoomName, room_name
+from ..core.names import ConnectionId, RoomName, push_key, room_name
 from ..core.policies import Policies, RoomPolicy
 from ..core.ports import ProducerSeq, Receipt
 from ..wire import EventsCodec
@@ -93,6 +93,7 @@ class Producer:
 
         Raises:
             RoomNameError: The name is too long or not printable.
+            PushKeyError: The key is empty, longer than 200 bytes, or not printable.
             NotEncodable: The event's data cannot be written as JSON.
             LayerAway: The server is away; the push had no effect.
             PushInDoubt: The server went away before it had answered; the push may have taken effect, once.
@@ -101,7 +102,7 @@ class Producer:
         """
         if _loop_runs():
             raise InvalidState("push would stop the event loop of this thread; use `await producer.apush(…)`")
-        name, payload, keep = self._made(room, message, exclude, conflate)
+        name, payload, keep = self._made(room, message, exclude, key, conflate)
         with self._lock:
             if self._blocking is None:
                 from ..layers.redis.blocking import BlockingPublisher  # noqa: PLC0415 -- its packages are optional
@@ -123,18 +124,25 @@ class Producer:
         Raises:
             InvalidState: The producer is in use on another running event loop.
         """
-        name, payload, keep = self._made(room, message, exclude, conflate)
+        name, payload, keep = self._made(room, message, exclude, key, conflate)
         client = await self._started()
         self._number += 1
         seq = ProducerSeq(self._name, self._number)
         return await client.publish(name, payload, seq, key=key, keep=keep)
 
     def _made(
-        self, room: str, message: Event | str | bytes, exclude: ConnectionId | None, conflate: str
+        self,
+        room: str,
+        message: Event | str | bytes,
+        exclude: ConnectionId | None,
+        key: str | None,
+        conflate: str,
     ) -> tuple[RoomName, bytes, str]:
         from ..layers.redis import AS_BEFORE, keep_text  # noqa: PLC0415 -- its packages are optional
 
         name = room_name(room)
+        if key is not None:
+            push_key(key)
         form, body = self._codec.pack(message)
         keep = AS_BEFORE if self._policies is None else keep_text(self._policies.of(name).retention)
         return name, Envelope(form, body, exclude, conflate).pack(), keep

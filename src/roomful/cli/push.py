@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from ..core.errors import PushInDoubt, RoomfulError
 from ..core.events import Event
+from ..core.names import push_key
 
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
@@ -36,7 +37,7 @@ def add_parser(commands: _SubParsersAction[argparse.ArgumentParser]) -> None:
     )
     parser.add_argument("--text", action="store_true", help="the message is a text that members get as it is")
     parser.add_argument(
-        "--key", help="idempotency key: a second push with it takes no effect for some minutes"
+        "--key", help="idempotency key of up to 200 bytes: a second push with it takes no effect for some minutes"
     )
     parser.add_argument(
         "--hold",
@@ -55,6 +56,8 @@ def run(args: argparse.Namespace) -> int:
     text = sys.stdin.read() if args.message == "-" else args.message
     try:
         message = text if args.text else _event(text)
+        if args.key is not None:
+            push_key(args.key)
     except (ValueError, RoomfulError) as error:
         print(f"roomful push: {error}", file=sys.stderr)
         return 2

@@ -7,6 +7,7 @@
     ├── LimitError (ValueError)               a limit has a value that cannot work
     ├── PolicyError (ValueError)              a room policy cannot work, or does not fit what it is used for
     ├── PresenceError (ValueError)            who is present has a name or an info that cannot be shown
+    ├── PushKeyError (ValueError)             an idempotency key is empty, too long or not printable
     ├── NotEncodable (TypeError)              an event's data cannot be written as JSON
     ├── ConsumerError (TypeError)             a consumer class is written wrongly
     ├── RouteError (ValueError)               a route or a router is written wrongly
@@ -57,6 +58,7 @@ __all__ = (
     "PositionError",
     "PresenceError",
     "PushInDoubt",
+    "PushKeyError",
     "Refuse",
     "ReplyError",
     "RoomFull",
@@ -96,6 +98,10 @@ class PolicyError(RoomfulError, ValueError):
 
 class PresenceError(RoomfulError, ValueError):
     """The name of somebody who is present, or what it says of itself, is too long or not printable."""
+
+
+class PushKeyError(RoomfulError, ValueError):
+    """The idempotency key of a push or a dispatch is empty, too long or not printable."""
 
 
 class NotEncodable(RoomfulError, TypeError):

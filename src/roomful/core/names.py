@@ -1,4 +1,4 @@
-"""Names: what a room and a connection are called, and when a name is refused.
+"""Names: what a room, a connection and a push are called, and when a name is refused.
 
 It does not know which rooms exist, and it never repairs a name.
 """
@@ -9,9 +9,10 @@ import re
 import secrets
 from typing import Final, NewType
 
-from .errors import PresenceError, RoomNameError
+from .errors import PresenceError, PushKeyError, RoomNameError
 
 __all__ = (
+    "MAX_PUSH_KEY_BYTES",
     "MAX_ROOM_NAME_BYTES",
     "MAX_WHO_BYTES",
     "ConnectionId",
@@ -21,6 +22,7 @@ __all__ = (
     "node_of",
     "node_topic",
     "presence_topic",
+    "push_key",
     "room_name",
     "who_name",
 )
@@ -32,6 +34,9 @@ _NODE: Final = re.compile(r"[A-Za-z0-9_-]{8}", re.ASCII)  # 48 random bits
 
 MAX_ROOM_NAME_BYTES: Final = 200
 """Upper bound of `Limits.max_room_name_bytes`: a name must fit a channel name of every layer."""
+
+MAX_PUSH_KEY_BYTES: Final = 200
+"""Longest idempotency key: a layer remembers a thousand of a room, each for minutes. A UUID takes 36 bytes."""
 
 MAX_WHO_BYTES: Final = 1024
 """Longest name of somebody who is present: every id of a principal fits."""
@@ -76,6 +81,25 @@ def who_name(value: str) -> str:
     return value
 
 
+def push_key(value: str) -> str:
+    """Return `value` as the idempotency key of a push or a dispatch.
+
+    An empty one is refused, because it is one that somebody forgot to fill in: all pushes of a room would have it.
+
+    Raises:
+        PushKeyError: The key is not text, empty, longer than `MAX_PUSH_KEY_BYTES`, or not printable.
+    """
+    if not isinstance(value, str):
+        raise PushKeyError(f"key is of type {type(value).__name__}; expected str")
+    if not value:
+        raise PushKeyError("key is empty; expected at least one character, or None for no key")
+    if not value.isprintable():
+        raise PushKeyError(f"key has a character that is not printable, at {_unprintable(value)}")
+    if (size := len(value.encode())) > MAX_PUSH_KEY_BYTES:
+        raise PushKeyError(f"key is {size} bytes; the limit is {MAX_PUSH_KEY_BYTES}")
+    return value
+
+
 def new_connection_id(node: str = "") -> ConnectionId:
     """Return an id that nobody can guess: 96 random bits in 16 URL-safe characters, then a dot and its process."""
     random = secrets.token_urlsafe(12)
@@ -105,3 +129,8 @@ def node_topic(node: str) -> RoomName:
 def group_topic(group: RoomName) -> RoomName:
     """Return the name under which a layer carries what is dispatched to a group of consumers."""
     return RoomName(f"\x01g{group}")
+
+
+def _unprintable(value: str) -> int:
+    """Return where the first character stands that is not printable. A key may be private, so it is not shown."""
+    return next(place for place, character in enumerate(value) if not character.isprintable())

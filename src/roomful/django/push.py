@@ -55,7 +55,7 @@ def push(
         The position, and whether the push was a duplicate.
 
     Raises:
-        RoomNameError, NotEncodable, PolicyError: As `Hub.push`.
+        RoomNameError, PushKeyError, NotEncodable, PolicyError: As `Hub.push`.
         LayerError: The layer did not take the push, or it reaches no other process and this one has no hub at work.
         InvalidState: An event loop runs in this thread; use `await apush(…)`.
     """

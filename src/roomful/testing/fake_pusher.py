@@ -11,7 +11,7 @@ from typing import Literal
 from ..core.close_codes import CloseCode
 from ..core.errors import UnknownConnection
 from ..core.events import Event
-from ..core.names import ConnectionId, RoomName, room_name
+from ..core.names import ConnectionId, RoomName, push_key, room_name
 from ..core.ports import Addressed, Present, Receipt
 from ..core.positions import Position
 
@@ -70,7 +70,7 @@ class FakePusher:
         """Record a push; each room numbers its own.
 
         Raises:
-            RoomNameError: The hub would refuse the name.
+            RoomNameError, PushKeyError: The hub would refuse the name, or the key.
         """
         return self._push(room, message, exclude, key)
 
@@ -115,10 +115,12 @@ class FakePusher:
         """Record a dispatch; each group numbers its own.
 
         Raises:
-            RoomNameError: The hub would refuse the name.
+            RoomNameError, PushKeyError: The hub would refuse the name, or the key.
         """
         del on_full
         name = room_name(group, what="group name")
+        if key is not None:
+            push_key(key)
         self._fail()
         self.dispatched.append(Pushed(name, event, _id_of(exclude), key))
         return Receipt(Position("fake", sum(one.room == name for one in self.dispatched)))
@@ -162,6 +164,8 @@ class FakePusher:
         key: str | None,
     ) -> Receipt:
         name = room_name(room)
+        if key is not None:
+            push_key(key)
         self._fail()
         with self._lock:
             if key is not None and (earlier := self._keys.get((name, key))) is not None:
