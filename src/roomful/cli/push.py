@@ -37,7 +37,8 @@ def add_parser(commands: _SubParsersAction[argparse.ArgumentParser]) -> None:
     )
     parser.add_argument("--text", action="store_true", help="the message is a text that members get as it is")
     parser.add_argument(
-        "--key", help="idempotency key of up to 200 bytes: a second push with it takes no effect for some minutes"
+        "--key",
+        help="idempotency key of up to 200 bytes: a second push with it takes no effect for some minutes",
     )
     parser.add_argument(
         "--hold",
