@@ -265,6 +265,23 @@ def test_broken_writer_costs_the_others_nothing(branch: Branch[str]) -> None:
     assert written == [(1,)]
 
 
+def test_each_broken_writer_is_named(branch: Branch[str]) -> None:
+    """Whoever stands first, last or in between is the one that is named."""
+    members = ["ann", "bob", "cid", "dan", "eve"]
+    errors = {member: OSError(member) for member in ("ann", "cid", "eve")}
+    written: list[object] = []
+
+    def fail(error: OSError, _joined: object) -> None:
+        raise error
+
+    for member in members:
+        branch.add(member, partial(fail, errors[member]) if member in errors else written.append)
+    push(branch, 1)
+
+    assert branch.flush() == list(errors.items())
+    assert written == [(1,), (1,)]
+
+
 def test_broken_writer_costs_those_with_other_shares_nothing(branch: Branch[str]) -> None:
     """The same holds in the slower loop, which writes a share to each."""
     error = OSError("gone")
