@@ -329,7 +329,7 @@ async def test_hub_without_a_door_makes_no_guard(hub: Hub) -> None:
     made = Call(Guarded, hub)
     await settled()
 
-    assert [connection.guard for connection in hub.engine._connections.values()] == [None]
+    assert [connection.guard for connection in hub.engine.residents] == [None]
     assert log[-1] == ("connect", "")
     made.server.loses()
     await made.ended()
@@ -348,7 +348,7 @@ async def test_time_alone_does_not_release_a_full_inbox(call: Callable[..., Call
     await settled()
     made.server.hears(*['{"type":"wait"}'] * 20)
     await after(30)
-    [connection] = hub.engine._connections.values()
+    [connection] = hub.engine.residents
     taken = made.server.taken
     assert not connection.reads
     assert taken < 8

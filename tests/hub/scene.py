@@ -83,7 +83,7 @@ class Scene:
 
     async def push(self, room: str, text: str, exclude: Client | None = None) -> int:
         """Push, and return the offset."""
-        receipt = await self.engine.push(
+        receipt = await self.engine.pushing.push(
             room, text, exclude=None if exclude is None else exclude.connection.id
         )
         return receipt.position.offset

@@ -116,7 +116,7 @@ async def test_gathered_answer_stands_before_a_flush_that_is_forced(scene: Scene
     async def answer_and_flood() -> None:
         client.connection.offer("before")
         for number in range(scene.engine.limits.max_batch_frames):
-            scene.engine.push_nowait("lobby", str(number))
+            scene.engine.pushing.push_nowait("lobby", str(number))
 
     client.handler.does["a"] = answer_and_flood
     client.take()

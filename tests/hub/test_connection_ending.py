@@ -10,7 +10,7 @@ import pytest
 
 from roomful.core.close_codes import CloseCode
 from roomful.core.limits import Limits
-from roomful.hub.connection import State
+from roomful.hub.member import State
 from tests.clock import after, passes
 from tests.fakes import FakeKind
 from tests.hub.scene import Scene

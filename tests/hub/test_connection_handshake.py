@@ -6,7 +6,7 @@ import pytest
 
 from roomful.core.close_codes import CloseCode
 from roomful.core.errors import InvalidState
-from roomful.hub.connection import State
+from roomful.hub.member import State
 from tests.fakes import FakeKind
 from tests.hub.scene import Client, Scene
 

@@ -19,7 +19,7 @@ JSON = FakeKind("json")
 async def test_everybody_is_told_to_come_back_and_nobody_new_comes(scene: Scene) -> None:
     """What was pushed before is written before the close."""
     ann, bob = await scene.member("lobby"), await scene.member("lobby")
-    await scene.engine.push("lobby", "last")
+    await scene.engine.pushing.push("lobby", "last")
     draining = soon(scene.engine.drain(10, 0))
     await passes(2)
     with pytest.raises(HubClosed):
@@ -81,7 +81,7 @@ async def test_an_outbox_is_written_out_first(scene: Scene) -> None:
     """The close stands behind all that was pushed."""
     ann = await scene.member("lobby")
     ann.wire.pause()
-    await scene.engine.push("lobby", "a")
+    await scene.engine.pushing.push("lobby", "a")
     draining = soon(scene.engine.drain(5, 0))
     await after(1)
     assert ann.wire.closed == []

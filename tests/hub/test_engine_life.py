@@ -58,7 +58,7 @@ async def test_those_who_start_at_once_start_once(scene: Scene) -> None:
 async def test_start_that_fails_is_tried_again(scene: Scene) -> None:
     """Each that waited learns of the failure, and the next call tries anew."""
     scene.layer.failing_starts = 1
-    failures = await asyncio.gather(*(outcome(scene.engine.push("lobby", "a")) for _ in range(2)))
+    failures = await asyncio.gather(*(outcome(scene.engine.pushing.push("lobby", "a")) for _ in range(2)))
 
     assert [str(error) for error in failures] == ["layer cannot be reached"] * 2
     assert await scene.push("lobby", "a") == 1
@@ -111,8 +111,8 @@ async def test_consumers_may_push_while_they_end(scene: Scene) -> None:
     receipts: list[object] = []
 
     async def goodbye() -> None:
-        receipts.append(await scene.engine.push("lobby", "ann has left"))
-        scene.engine.push_nowait("lobby", "really")
+        receipts.append(await scene.engine.pushing.push("lobby", "ann has left"))
+        scene.engine.pushing.push_nowait("lobby", "really")
 
     ann.handler.on_close = goodbye
     closing = soon(scene.engine.close())
@@ -124,11 +124,15 @@ async def test_consumers_may_push_while_they_end(scene: Scene) -> None:
     await closing
 
     assert scene.top("lobby") == 2
-    for call in (scene.engine.push("lobby", "late"), scene.engine.start(), ann.connection.join("lobby")):
+    for call in (
+        scene.engine.pushing.push("lobby", "late"),
+        scene.engine.start(),
+        ann.connection.join("lobby"),
+    ):
         with pytest.raises(HubClosed):
             await call
     with pytest.raises(HubClosed):
-        scene.engine.push_nowait("lobby", "late")
+        scene.engine.pushing.push_nowait("lobby", "late")
 
 
 async def test_close_waits_for_a_limited_time(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
@@ -150,7 +154,7 @@ async def test_consumers_of_aborted_connections_may_still_push(scene: Scene) -> 
     receipts: list[object] = []
 
     async def goodbye() -> None:
-        receipts.append(await scene.engine.push("lobby", "ann has left"))
+        receipts.append(await scene.engine.pushing.push("lobby", "ann has left"))
 
     ann.handler.on_close = goodbye
     closing = soon(scene.engine.close())
@@ -254,7 +258,11 @@ def test_hub_refuses_a_second_loop_while_the_first_lives() -> None:
         for call in (scene.engine.start, lambda: scene.push("lobby", "a"), scene.engine.close):
             with pytest.raises(WrongLoop):
                 await call()
-        for refused in (scene.engine.bind, scene.client, lambda: scene.engine.push_nowait("lobby", "a")):
+        for refused in (
+            scene.engine.bind,
+            scene.client,
+            lambda: scene.engine.pushing.push_nowait("lobby", "a"),
+        ):
             with pytest.raises(WrongLoop):
                 refused()
 
@@ -271,7 +279,7 @@ def test_hub_moves_to_a_new_loop_when_its_own_is_closed() -> None:
         await passes()
 
     async def second() -> None:
-        assert (await scene.engine.push("lobby", "b")).position.offset == 2
+        assert (await scene.engine.pushing.push("lobby", "b")).position.offset == 2
         statistics = scene.engine.statistics()
         assert (statistics.pushes, statistics.connections, statistics.rooms) == (2, 0, 0)
         scene.clients.clear()

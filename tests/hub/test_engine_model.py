@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from roomful.core.errors import ConnectionClosed
 from roomful.core.limits import Limits
 from roomful.core.names import RoomName
-from roomful.hub.connection import State
+from roomful.hub.member import State
 from tests.clock import VirtualLoop, settled
 from tests.fakes import FakeKind
 from tests.hub.scene import Client, Scene
@@ -79,7 +79,7 @@ class HubMachine(RuleBasedStateMachine):
                 elif client.connection.kind == KINDS[0]:
                     model.events[room].append(at)
         id_ = None if exclude is None else self.clients[exclude].connection.id
-        self.scene.engine.push_nowait(room, str(self.number), exclude=id_)
+        self.scene.engine.pushing.push_nowait(room, str(self.number), exclude=id_)
 
     def _send(self, index: int) -> None:
         client, model = self.clients[index], self.models[index]

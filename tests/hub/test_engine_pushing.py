@@ -56,19 +56,19 @@ async def test_push_starts_the_hub_by_itself(scene: Scene) -> None:
 async def test_push_nowait_wants_a_started_hub(scene: Scene) -> None:
     """What cannot wait cannot start the layer."""
     with pytest.raises(InvalidState, match="hub is not started"):
-        scene.engine.push_nowait("lobby", "a")
+        scene.engine.pushing.push_nowait("lobby", "a")
 
     await scene.engine.start()
 
-    assert (await scene.engine.push_nowait("lobby", "a")).position == Position("e", 1)
+    assert (await scene.engine.pushing.push_nowait("lobby", "a")).position == Position("e", 1)
 
 
 async def test_every_push_has_a_sequence_of_its_own_and_carries_its_key(scene: Scene) -> None:
     """The layer can tell each push of each hub from every other, and knows the caller's key."""
     other = Scene()
     for key in (None, "once"):
-        await scene.engine.push("lobby", "a", key=key)
-    await other.engine.push("lobby", "a")
+        await scene.engine.pushing.push("lobby", "a", key=key)
+    await other.engine.pushing.push("lobby", "a")
 
     (_, _, first, no_key), (_, _, second, key) = scene.layer.published
     assert first == ProducerSeq(first.producer, 1)
@@ -93,7 +93,7 @@ async def test_push_that_is_a_mistake_disturbs_nothing(
     """A name or a message that does not work is the caller's error; nothing is published and no offset used."""
     ann = await scene.member("lobby")
     with pytest.raises(error):
-        await scene.engine.push(room, message)
+        await scene.engine.pushing.push(room, message)
 
     assert await scene.push("lobby", "b") == 1
     await passes()
@@ -142,7 +142,7 @@ async def test_full_batch_is_written_at_once(scene: Scene) -> None:
     """Joining has a bound: 4 frames here."""
     ann = await scene.member("lobby")
     for number in range(4):
-        scene.engine.push_nowait("lobby", str(number))
+        scene.engine.pushing.push_nowait("lobby", str(number))
 
     assert len(ann.written) == 4
     assert ann.wire.writes == 2  # the join and the batch
@@ -168,10 +168,12 @@ async def test_push_that_a_write_entails_stays_behind_for_every_kind(scene: Scen
     """A push that arises while the first kind is written to does not overtake the event on its way to the second."""
     ann, bob = await scene.member("lobby", kind=JSON), await scene.member("lobby", kind=RAW)
     for number in range(3):
-        scene.engine.push_nowait("lobby", str(number))
-    ann.wire.on_write = lambda: scene.engine.after_flush(lambda: scene.engine.push_nowait("lobby", "last"))
+        scene.engine.pushing.push_nowait("lobby", str(number))
+    ann.wire.on_write = lambda: scene.engine.flusher.after_flush(
+        lambda: scene.engine.pushing.push_nowait("lobby", "last")
+    )
 
-    scene.engine.push_nowait("lobby", "fourth")
+    scene.engine.pushing.push_nowait("lobby", "fourth")
     ann.wire.on_write = None
     await settled()
 
@@ -184,10 +186,10 @@ async def test_member_that_leaves_between_two_kinds_of_one_event_gets_no_more(sc
     """What the flush of one kind entails may empty another; nobody gets what was pushed after it has left."""
     ann, bob = await scene.member("lobby", kind=JSON), await scene.member("lobby", kind=RAW)
     for number in range(3):
-        scene.engine.push_nowait("lobby", str(number))
+        scene.engine.pushing.push_nowait("lobby", str(number))
     ann.wire.on_write = bob.wire.lose
 
-    scene.engine.push_nowait("lobby", "fourth")
+    scene.engine.pushing.push_nowait("lobby", "fourth")
 
     assert len(ann.written) == 4
     assert bob.written == []
@@ -198,9 +200,9 @@ async def test_event_within_a_flush_is_delivered_after_it(scene: Scene) -> None:
     """A layer that delivers in the middle of a flush changes no batch that is being written."""
     ann = await scene.member("lobby")
     scene.layer.holds = True
-    scene.engine.push_nowait("lobby", "a")
+    scene.engine.pushing.push_nowait("lobby", "a")
     scene.layer.release()
-    scene.engine.push_nowait("lobby", "b")
+    scene.engine.pushing.push_nowait("lobby", "b")
     ann.wire.on_write = scene.layer.release
 
     await passes()
@@ -265,7 +267,7 @@ async def test_excluding_who_is_no_member_has_no_effect(scene: Scene, who: str) 
     ann, eve = await scene.member("lobby"), await scene.member("other")
     id_ = eve.connection.id if who != "nobody" else ConnectionId("x" * 300)
 
-    await scene.engine.push("lobby", "a", exclude=id_)
+    await scene.engine.pushing.push("lobby", "a", exclude=id_)
     await passes()
 
     assert (ann.written, eve.written) == (["lobby@1 a"], [])

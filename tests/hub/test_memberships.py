@@ -14,7 +14,7 @@ from roomful.core.errors import (
 )
 from roomful.core.names import RoomName
 from roomful.core.positions import Position
-from roomful.hub.connection import State
+from roomful.hub.member import State
 from tests.clock import passes, settled
 from tests.hub.scene import Scene, outcome, soon
 

@@ -297,7 +297,7 @@ async def test_a_replay_ends_while_more_is_pushed_than_a_page_holds(scene: Scene
     join = soon(ann.connection.join("lobby", since="e:0"))
     for _ in range(60):
         for _ in range(100):
-            scene.engine.push_nowait("lobby", "x")
+            scene.engine.pushing.push_nowait("lobby", "x")
         await passes(1)
     assert join.done()
 
@@ -306,7 +306,7 @@ async def test_large_events_are_read_once(scene: Scene) -> None:
     """What of a page does not go into one write waits for the next."""
     await scene.member("lobby")
     for _ in range(20):
-        scene.engine.push_nowait("lobby", "x" * 50_000)
+        scene.engine.pushing.push_nowait("lobby", "x" * 50_000)
     await passes(3)
     ann = scene.client(JSON)
     await ann.connection.join("lobby", since="e:0")
@@ -424,7 +424,7 @@ class ReplayMachine(RuleBasedStateMachine):
         async def push() -> None:
             for _ in range(count):
                 self.number += 1
-                self.scene.engine.push_nowait("lobby", str(self.number))
+                self.scene.engine.pushing.push_nowait("lobby", str(self.number))
 
         self.run(push())
 
@@ -434,7 +434,7 @@ class ReplayMachine(RuleBasedStateMachine):
             self.scene.layer.holds = True
             for _ in range(2):
                 self.number += 1
-                self.scene.engine.push_nowait("lobby", str(self.number))
+                self.scene.engine.pushing.push_nowait("lobby", str(self.number))
             self.scene.layer.lose()
             self.scene.layer.holds = False
             assert self.scene.layer.suspect is not None

@@ -14,8 +14,8 @@ from tests.hub.scene import Scene
 Entry = Callable[[Engine, Connection, Any], Awaitable[object] | object]
 
 ENTRIES: dict[str, Entry] = {
-    "push": lambda engine, _, room: engine.push(room, "text"),
-    "push_nowait": lambda engine, _, room: engine.push_nowait(room, "text"),
+    "push": lambda engine, _, room: engine.pushing.push(room, "text"),
+    "push_nowait": lambda engine, _, room: engine.pushing.push_nowait(room, "text"),
     "join": lambda _, connection, room: connection.join(room),
     "leave": lambda _, connection, room: connection.leave(room),
 }

@@ -34,7 +34,7 @@ async def scene() -> Scene:
 
 async def push(scene: Scene, room: str, *texts: str, conflate: str = "") -> None:
     for text in texts:
-        await scene.engine.push(room, Event("e", text), conflate=conflate)
+        await scene.engine.pushing.push(room, Event("e", text), conflate=conflate)
     await passes(3)
 
 
@@ -124,7 +124,7 @@ async def test_a_message_that_cannot_say_what_it_follows_is_refused(
 ) -> None:
     """In rooms that skip each message must have a place for its position."""
     with pytest.raises(PolicyError, match=r"may skip events \(drop_oldest\)"):
-        await scene.engine.push("drop:1", message)
+        await scene.engine.pushing.push("drop:1", message)
     await scene.assert_nothing_is_left()
 
 
@@ -132,7 +132,7 @@ async def test_a_message_that_cannot_say_what_it_follows_is_refused(
 
 
 async def wait_and_push(scene: Scene, room: str, text: str, timeout_s: float) -> int:
-    receipt = await scene.engine.push_and_wait(
+    receipt = await scene.engine.pushing.push_and_wait(
         room, Event("e", text), exclude=None, key=None, conflate="", timeout_s=timeout_s
     )
     return receipt.slow
@@ -180,7 +180,7 @@ async def test_pushes_that_wait_at_once_count_each_for_itself(scene: Scene) -> N
     (first, first_receipt), (second, second_receipt) = answers
     second.set_result(second_receipt)
     assert await pushing[1] == 0
-    scene.engine.fell_behind(scene.client().connection, RoomName("drop:1"), "drop_oldest")
+    scene.engine.pushing.fell_behind(scene.client().connection, RoomName("drop:1"), "drop_oldest")
     first.set_result(first_receipt)
     assert await pushing[0] == 1
     await scene.assert_nothing_is_left()

@@ -199,7 +199,7 @@ async def test_limit_and_full_inbox_do_not_release_each_other(transport: str) ->
     async with opened(transport, hub, Slow) as door, door.connect() as client:
         for number in range(300):
             await client.send(f'{{"type":"post","data":{number},"id":{number}}}')
-        await until(lambda: any(not connection.reads for connection in door.hub.engine._connections.values()))
+        await until(lambda: any(not connection.reads for connection in door.hub.engine.residents))
         gate.set()
 
         assert [(await client.receive()).data for _ in range(300)] == list(range(300))

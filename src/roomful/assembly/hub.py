@@ -11,6 +11,7 @@ import dataclasses
 import json
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from types import TracebackType
 from typing import Literal, Self
 
@@ -22,7 +23,7 @@ from ..core.access import Authenticator, Permissions, Principal, Stateful
 from ..core.capabilities import Health, KeyedState
 from ..core.close_codes import CloseCode, check_close
 from ..core.deed import default_key
-from ..core.errors import InvalidState, LayerError, NotShared
+from ..core.errors import InvalidState
 from ..core.events import Event
 from ..core.limits import Limits
 from ..core.names import ConnectionId
@@ -32,6 +33,7 @@ from ..core.positions import Position
 from ..hub import Engine, Statistics
 from ..wire import EventsCodec, RawCodec
 from .layer_url import default_layer, layer_from_url
+from .reach import check_reach, keyed_state
 from .workers import announced_workers, count_workers
 
 __all__ = ("Hub",)
@@ -77,14 +79,13 @@ class Hub:
     ) -> None:
         if isinstance(layer, str):
             layer = layer_from_url(layer)
+        layer = layer or default_layer(shared=shared)
         self.limits: Limits = limits or Limits()
         self.fast_path: bool = fast_path
         self.codec: EventsCodec = EventsCodec()
         self.raw_codec: RawCodec = RawCodec()
         self.threads: Threads = Threads(self.limits.max_handler_threads)
-        self.engine: Engine = Engine(
-            layer or default_layer(shared=shared), self.codec, self.limits, Policies(rooms or {})
-        )
+        self.engine: Engine = Engine(layer, self.codec, self.limits, Policies(rooms or {}))
         authenticators = auth if isinstance(auth, Sequence) else (auth,)
         self.gate: Gate = Gate(
             auth=authenticators,
@@ -93,19 +94,16 @@ class Hub:
             rules=admission,
         )
         # A layer that keeps no values remembers no answers; whoever resends to such a hub is not told that it may.
-        self.answers: Answers | None = (
-            Answers(self.engine.layer, self.limits) if isinstance(self.engine.layer, KeyedState) else None
-        )
+        self.answers: Answers | None = Answers(layer, self.limits) if isinstance(layer, KeyedState) else None
         self.engine.tells_browsers = self.gate.rules.tell_browsers
         self.engine.revoke = self._revoke
-        self._shared = shared
-        self._keeps_state = False
-        for one in authenticators:
-            if isinstance(one, Stateful):
-                one.use_state(self._keyed_state(one))
+        stateful = [one for one in authenticators if isinstance(one, Stateful)]
+        for one in stateful:
+            one.use_state(keyed_state(layer, one))
         # `roomful serve` says how many processes it starts, so this is found before any of them is. What others say
         # may also stand in the environment of a shell, so it counts at start.
-        self._check_shared(announced_workers())
+        self._check_reach = partial(check_reach, layer, shares_rooms=shared, keeps_state=bool(stateful))
+        self._check_reach(announced_workers())
 
     def __repr__(self) -> str:
         return f"<Hub {self.engine.layer!r}>"
@@ -121,29 +119,8 @@ class Hub:
             HubClosed: The hub has been closed.
             WrongLoop: The hub belongs to another running loop.
         """
-        self._check_shared(count_workers())
+        self._check_reach(count_workers())
         await self.engine.start()
-
-    def _check_shared(self, workers: int) -> None:
-        if workers > 1 and self._keeps_state and not self.engine.layer.shared:
-            raise NotShared(
-                f"tickets of one process are unknown to the other {workers - 1}; name a shared layer for them"
-            )
-        if workers > 1 and self._shared and not self.engine.layer.shared:
-            raise NotShared(
-                f"{type(self.engine.layer).__name__} reaches one process and the server runs {workers}; "
-                "name a shared layer (redis://…), install roomful[embedded] and use roomful serve, "
-                "or say Hub(shared=False)"
-            )
-
-    def _keyed_state(self, user: Stateful) -> KeyedState:
-        layer = self.engine.layer
-        if not isinstance(layer, KeyedState):
-            raise LayerError(
-                f"{type(user).__name__} needs a layer that keeps values for a while; {type(layer).__name__} does not"
-            )
-        self._keeps_state = True
-        return layer
 
     async def close(self) -> None:
         """Close every connection with 1001, wait for their consumers within `Limits.close_timeout_s`, and stop.
@@ -237,10 +214,10 @@ class Hub:
         excluded = _id_of(exclude)
         key = default_key() if key is None else key
         if wait:
-            return await self.engine.push_and_wait(
+            return await self.engine.pushing.push_and_wait(
                 room, message, exclude=excluded, key=key, conflate=conflate, timeout_s=timeout_s
             )
-        return await self.engine.push(room, message, exclude=excluded, key=key, conflate=conflate)
+        return await self.engine.pushing.push(room, message, exclude=excluded, key=key, conflate=conflate)
 
     def push_nowait(
         self,
@@ -257,7 +234,9 @@ class Hub:
             InvalidState: The hub has not been started.
         """
         key = default_key() if key is None else key
-        return self.engine.push_nowait(room, message, exclude=_id_of(exclude), key=key, conflate=conflate)
+        return self.engine.pushing.push_nowait(
+            room, message, exclude=_id_of(exclude), key=key, conflate=conflate
+        )
 
     def push_threadsafe(
         self,
@@ -282,7 +261,7 @@ class Hub:
                 "hub is not started; enter it with `async with hub` in the thread of its event loop"
             )
         key = default_key() if key is None else key
-        push = self.engine.push(room, message, exclude=_id_of(exclude), key=key, conflate=conflate)
+        push = self.engine.pushing.push(room, message, exclude=_id_of(exclude), key=key, conflate=conflate)
         return asyncio.run_coroutine_threadsafe(push, loop)
 
     async def dispatch(
@@ -374,7 +353,7 @@ class Hub:
         Raises:
             UnknownConnection: No connection has this id.
         """
-        return await self.engine.find(connection_id).join(room, since=since, who=who, info=info)
+        return await self.engine.residents.find(connection_id).join(room, since=since, who=who, info=info)
 
     async def leave(self, connection_id: ConnectionId, room: str) -> None:
         """End a connection's membership, from outside its consumer; see `Consumer.leave`.
@@ -382,7 +361,7 @@ class Hub:
         Raises:
             UnknownConnection: No connection has this id.
         """
-        self.engine.find(connection_id).leave(room)
+        self.engine.residents.find(connection_id).leave(room)
 
     async def disconnect(
         self,

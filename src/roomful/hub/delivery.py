@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from ..core.events import Event
     from ..core.ports import Codec, Layer
     from ..core.positions import Gap, Position
-    from .connection import Connection
     from .flusher import Flusher
+    from .member import Member
     from .memberships import Memberships
     from .reading import Reader
     from .rooms import Room
@@ -79,10 +79,10 @@ class Delivery:
         memberships: Memberships,
         topics: Mapping[RoomName, Topic],
         reader: Reader,
-        flusher: Flusher[Connection],
+        flusher: Flusher[Member],
         counters: Counters,
-        find: Callable[[ConnectionId], Connection | None],
-        paused: Collection[Connection],
+        find: Callable[[ConnectionId], Member | None],
+        paused: Collection[Member],
     ) -> None:
         self._producer = producer
         self._layer = layer
@@ -175,7 +175,7 @@ class Delivery:
             self.suspect(name)
             await self._reader.finished(room.order)
 
-    def _pass_on(self, room: Room[Connection], at: Position, payload: bytes) -> None:
+    def _pass_on(self, room: Room[Member], at: Position, payload: bytes) -> None:
         if room.tail is not None:
             room.tail.append(at, payload)
         envelope = read_envelope(room.name, at, payload)
@@ -187,7 +187,7 @@ class Delivery:
         self._flusher.appended(list(room.branches.values()))
         self._let_go(untold)
 
-    def _exclude(self, connection_id: ConnectionId, room: Room[Connection], at: Position) -> None:
+    def _exclude(self, connection_id: ConnectionId, room: Room[Member], at: Position) -> None:
         # Of the event that was appended last the member gets the position, behind what it is owed before it.
         connection = self._find(connection_id)
         branch = None if connection is None else room.members.get(connection)
@@ -199,7 +199,7 @@ class Delivery:
             owed.append(Entry(alone, room.name, at, "", room.policy.skips))
         connection.send_entries(owed)
 
-    def _tell(self, room: Room[Connection], gap: Gap) -> None:
+    def _tell(self, room: Room[Member], gap: Gap) -> None:
         logger.warning(
             "room %r: members are told of a gap (%s) in epoch %s", room.name, gap.reason, gap.epoch
         )
@@ -211,11 +211,11 @@ class Delivery:
         self._let_go(untold)
 
     @staticmethod
-    def _let_go(untold: list[Connection]) -> None:
+    def _let_go(untold: list[Member]) -> None:
         for connection in untold:
             connection.let_go(CloseCode.GAP, "events may be missing; reconnect and resume", "gap")
 
-    def _read_on(self, room: Room[Connection]) -> None:
+    def _read_on(self, room: Room[Member]) -> None:
         self._reader.read_on(
             room.name,
             room.order,

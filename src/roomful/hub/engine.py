@@ -7,7 +7,6 @@ consumers.
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import logging
 import secrets
 import sys
@@ -16,25 +15,24 @@ from typing import TYPE_CHECKING
 from ..core.close_codes import CloseCode
 from ..core.errors import (
     HubClosed,
-    InvalidState,
-    UnknownConnection,
     WrongLoop,
 )
 from ..core.names import ConnectionId, RoomName
 from ..core.policies import Policies
-from ..core.ports import Receipt
-from .connection import Connection, State
+from .connection import Connection
 from .delivery import Delivery
 from .drain import drain
 from .flusher import Flusher
 from .groups import Groups
-from .liveness import Liveness
 from .mail import Mail
+from .member import Member, State
 from .memberships import Memberships
 from .orders import Orders
 from .parking import Parking
 from .presence import Attendants, check_presence
+from .pushing import Pushing
 from .reading import Reader
+from .residents import Residents
 from .statistics import Counters, Statistics
 from .throttle import Throttle
 
@@ -46,19 +44,10 @@ if TYPE_CHECKING:
     from ..core.ports import Codec, FrameKind, Joined, Layer, Peer, Wire
     from ..core.positions import Position
     from .delivery import Topic
-    from .outbox import Entry
 
 __all__ = ("Engine",)
 
 logger: logging.Logger = logging.getLogger("roomful.hub")
-
-
-@dataclasses.dataclass(slots=True, eq=False)  # each is one push, whatever another one has seen
-class _Watch:
-    """A push that waits: who falls to the policy of its room meanwhile."""
-
-    room: RoomName
-    fallen: set[Connection]
 
 
 class Engine:
@@ -89,6 +78,7 @@ class Engine:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._is_closing = False
         self._is_closed = False
+        self.pushing: Pushing = Pushing(self)
         self._reset()
 
     def _reset(self) -> None:
@@ -96,17 +86,12 @@ class Engine:
         self._is_started = False
         self._is_draining = False
         self._draining: asyncio.Task[None] | None = None
-        self._pushes_in_a_row = 0
-        self._watches: list[_Watch] = []
-        self._connections: dict[ConnectionId, Connection] = {}
-        self._ending: set[Connection] = set()
         self.memberships: Memberships = Memberships(
             self.layer, self.limits, self.policies, catch_up=self._catch_up
         )
-        self._paused: set[Connection] = set()
         # Eager tasks, which are cheaper than any waiting, came with Python 3.12.
         self.parking: Parking | None = Parking() if sys.version_info < (3, 12) else None
-        self._flusher: Flusher[Connection] = Flusher(self.limits, self.counters, self.broken)
+        self.flusher: Flusher[Member] = Flusher(self.limits, self.counters, Member.broken)
         topics: dict[RoomName, Topic] = {}
         producer = secrets.token_hex(8)
         self._reader = Reader(self.layer)
@@ -116,7 +101,7 @@ class Engine:
             self.limits,
             memberships=self.memberships,
             topics=topics,
-            flusher=self._flusher,
+            flusher=self.flusher,
             throttle=self._throttle,
         )
         self.memberships.attendants = self.attendants
@@ -131,13 +116,16 @@ class Engine:
             throttle=self._throttle,
             start=self.start,
         )
+        self.residents: Residents = Residents(
+            self.limits, self.counters, self._throttle, gone=self.groups.leave_all
+        )
         self.mail: Mail = Mail(
             self.layer,
             self._codec,
             topics=topics,
             reader=self._reader,
             counters=self.counters,
-            find=self._connections.get,
+            find=self.residents.get,
         )
         self.orders: Orders = Orders(
             self.layer,
@@ -147,20 +135,18 @@ class Engine:
             counters=self.counters,
             revoke=lambda *order: self.revoke(*order),  # noqa: PLW0108 -- it is set after the engine is made
         )
-        self._delivery = Delivery(
+        self.delivery: Delivery = Delivery(
             producer,
             self.layer,
             self._codec,
             memberships=self.memberships,
             topics=topics,
             reader=self._reader,
-            flusher=self._flusher,
+            flusher=self.flusher,
             counters=self.counters,
-            find=self._connections.get,
-            paused=self._paused,
+            find=self.residents.get,
+            paused=self.residents.stalled,
         )
-        self._liveness = Liveness(self.limits, self._paused)
-        self._all_ended: asyncio.Event | None = None
 
     # ── Life ──
 
@@ -201,7 +187,7 @@ class Engine:
 
     async def _start(self) -> None:
         try:
-            await self.layer.start(self._delivery.deliver, self._delivery.suspect)
+            await self.layer.start(self.delivery.deliver, self.delivery.suspect)
             try:
                 await self.mail.start()
                 await self.orders.start()
@@ -228,9 +214,9 @@ class Engine:
             return
         self.bind()
         self._is_draining = True
-        self._flusher.flush_all()
-        await drain(list(self._connections.values()), timeout_s=timeout_s, spread_s=spread_s)
-        await self._emptied(self.limits.close_timeout_s)
+        self.flusher.flush_all()
+        await drain(list(self.residents), timeout_s=timeout_s, spread_s=spread_s)
+        await self.residents.emptied(self.limits.close_timeout_s)
 
     def begin_drain(self) -> None:
         """Drain as the limits say, once, without being waited for."""
@@ -255,44 +241,33 @@ class Engine:
         if self._draining is not None:
             self._draining.cancel()
         try:
-            self._flusher.flush_all()
-            for connection in list(self._connections.values()):
+            self.flusher.flush_all()
+            for connection in self.residents:
                 if connection.state is State.OPENING:
                     connection.refuse(503, b"server is going away\n", (), reason)
                 else:
                     connection.close(code, reason)
-            if not await self._emptied(self.limits.close_timeout_s):
+            if not await self.residents.emptied(self.limits.close_timeout_s):
                 logger.warning(
                     "hub aborts %d connections that did not end in time",
-                    len(self._connections) + len(self._ending),
+                    len(self.residents) + self.residents.ending,
                 )
         finally:
-            for connection in list(self._connections.values()):
+            for connection in self.residents:
                 connection.abort()
             try:
                 # Their consumers may still push as they end, so the layer goes last.
-                await self._emptied(self.limits.cancel_timeout_s)
+                await self.residents.emptied(self.limits.cancel_timeout_s)
             finally:
                 self._is_closed = True
-                self._liveness.stop()
-                self._flusher.stop()
+                self.residents.stop()
+                self.flusher.stop()
                 self._reader.stop()
                 await self.attendants.stop()
                 self.memberships.stop()
                 if self._is_started:
                     self._is_started = False
                     await self.layer.stop()
-
-    async def _emptied(self, timeout_s: float) -> bool:
-        try:
-            async with asyncio.timeout(timeout_s):
-                while self._connections or self._ending:
-                    if self._all_ended is None or self._all_ended.is_set():
-                        self._all_ended = asyncio.Event()  # shared: a drain may wait when the hub is closed
-                    await self._all_ended.wait()
-        except TimeoutError:
-            return False
-        return True
 
     @property
     def is_started(self) -> bool:
@@ -315,72 +290,7 @@ class Engine:
         return self._loop
 
     async def _catch_up(self, room: RoomName) -> None:
-        await self._delivery.catch_up(room)
-
-    # ── Pushing ──
-
-    async def push(
-        self,
-        room: str,
-        message: Event | str | bytes,
-        *,
-        exclude: ConnectionId | None = None,
-        key: str | None = None,
-        conflate: str = "",
-    ) -> Receipt:
-        """Push, and give the loop a turn when a batch was full, or after as many pushes."""
-        if not self._is_started or self._loop is not asyncio.get_running_loop():
-            await self.start()
-        receipt = await self.push_nowait(room, message, exclude=exclude, key=key, conflate=conflate)
-        self._pushes_in_a_row += 1
-        if self._flusher.is_crowded or self._pushes_in_a_row >= self.limits.max_batch_frames:
-            # Without this a producer in a loop would starve the loop that reads and writes for everybody.
-            self._pushes_in_a_row = 0
-            await asyncio.sleep(0)
-        return receipt
-
-    def push_nowait(
-        self,
-        room: str,
-        message: Event | str | bytes,
-        *,
-        exclude: ConnectionId | None = None,
-        key: str | None = None,
-        conflate: str = "",
-    ) -> asyncio.Future[Receipt]:
-        """Push without waiting; the future tells what became of it."""
-        self.bind()
-        if not self._is_started:
-            raise InvalidState("hub is not started; enter it with `async with hub`, or await push instead")
-        return self._delivery.publish(room, message, exclude=exclude, key=key, conflate=conflate)
-
-    async def push_and_wait(
-        self,
-        room: str,
-        message: Event | str | bytes,
-        *,
-        exclude: ConnectionId | None,
-        key: str | None,
-        conflate: str,
-        timeout_s: float,
-    ) -> Receipt:
-        """Push once no member's outbox is crowded, or after `timeout_s`; tell how many fell to the room's policy."""
-        await self.start()
-        name = self.memberships.name_of(room)
-        await self._delivery.room_to_write(name, timeout_s)
-        watch = _Watch(name, set())
-        self._watches.append(watch)
-        try:
-            receipt = await self.push_nowait(room, message, exclude=exclude, key=key, conflate=conflate)
-            self._delivery.flush(name)
-        finally:
-            self._watches.remove(watch)
-        return dataclasses.replace(receipt, slow=len(watch.fallen))
-
-    def broken(self, connection: Connection, error: Exception) -> None:
-        """Know that a connection's wire has raised in `write`: it is let go, and whoever wrote never learns of it."""
-        logger.debug("connection %s: writing failed: %r", connection.id, error)
-        connection.let_go(CloseCode.INTERNAL_ERROR, "", "broken")
+        await self.delivery.catch_up(room)
 
     # ── Connections ──
 
@@ -395,18 +305,7 @@ class Engine:
         if not self.takes_connections:
             raise HubClosed
         connection = Connection(self, kind, make_wire)
-        self._connections[connection.id] = connection
-        return connection
-
-    def find(self, connection_id: ConnectionId) -> Connection:
-        """Return a connection by its id.
-
-        Raises:
-            UnknownConnection: No connection has this id.
-        """
-        connection = self._connections.get(connection_id)
-        if connection is None:
-            raise UnknownConnection(connection_id)
+        self.residents.add(connection)
         return connection
 
     def send(self, connection_id: ConnectionId, message: Event | str | bytes) -> None:
@@ -415,7 +314,7 @@ class Engine:
         Raises:
             UnknownConnection: No connection has this id.
         """
-        self.find(connection_id).send(message)
+        self.residents.find(connection_id).send(message)
 
     def disconnect(self, connection_id: ConnectionId, code: int, reason: str) -> None:
         """Close one connection of this process.
@@ -423,7 +322,7 @@ class Engine:
         Raises:
             UnknownConnection: No connection has this id.
         """
-        self.find(connection_id).close(code, reason)
+        self.residents.find(connection_id).close(code, reason)
 
     async def join(
         self,
@@ -451,90 +350,16 @@ class Engine:
         connection.ensure_open()
         return await self.memberships.join(connection, name, since, who=who, info=packed)
 
-    # ── What a connection tells ──
-
-    @property
-    def flusher(self) -> Flusher[Connection]:
-        """What writes to rooms; while it is flushing, rooms cannot change."""
-        return self._flusher
-
-    def after_flush(self, call: Callable[[], None]) -> None:
-        """Call now, or after the flush that is under way."""
-        self._flusher.after_flush(call)
-
-    def owed(self, connection: Connection) -> list[Entry]:
-        """Return what a connection is still owed of its rooms; whoever asks writes it now."""
-        owed: list[Entry] = []
-        for branch in self._flusher.pending_of(connection.memberships, connection):
-            owed.extend(branch.catch_up(connection))
-        return owed
-
-    def owes(self, connection: Connection) -> bool:
-        """Whether a connection is owed something of its rooms."""
-        return bool(self._flusher.pending_of(connection.memberships, connection))
-
     def call_later(self, delay_s: float, call: Callable[[], None]) -> asyncio.TimerHandle:
         """Call after a time."""
         return asyncio.get_running_loop().call_later(delay_s, call)
-
-    def accepted(self, connection: Connection) -> None:
-        """Watch over a connection that has been accepted."""
-        self._liveness.watch(connection)
-
-    def paused(self, connection: Connection) -> None:
-        """Know that a connection's transport is full."""
-        self._paused.add(connection)
-
-    def flowing(self, connection: Connection) -> None:
-        """Know that a connection's transport is full no longer."""
-        self._paused.discard(connection)
-
-    def fell_behind(self, connection: Connection, room: RoomName, policy: str) -> None:
-        """Count that a room's policy was applied to a slow member: an event is skipped, or the member is let go."""
-        self.counters.count_slow(room, policy)
-        for watch in self._watches:
-            if watch.room == room:
-                watch.fallen.add(connection)
-
-    def count_let_go(self, connection: Connection, why: str) -> None:
-        """Count a member that is let go, and say so once a second."""
-        self.counters.let_go[why] = self.counters.let_go.get(why, 0) + 1
-        left_out = self._throttle.admit(why, asyncio.get_running_loop().time())
-        if left_out == 0:
-            logger.warning("connection %s let go: %s", connection.id, why)
-        elif left_out is not None:
-            logger.warning(
-                "connection %s let go: %s (and %d more since the last such line)",
-                connection.id,
-                why,
-                left_out,
-            )
-
-    def is_known(self, connection: Connection) -> bool:
-        """Whether a connection lives, or something of it still runs."""
-        return connection.id in self._connections or connection in self._ending
-
-    def lost(self, connection: Connection) -> None:
-        """Know that a connection's socket has ended."""
-        self._connections.pop(connection.id, None)
-        self._paused.discard(connection)
-        self._liveness.forget(connection)
-        self.groups.leave_all(connection)
-        self._ending.add(connection)
-
-    def ended(self, connection: Connection) -> None:
-        """Know that nothing of a connection runs any more."""
-        self._ending.discard(connection)
-        connection.finished()
-        if self._all_ended is not None and not self._connections and not self._ending:
-            self._all_ended.set()
 
     def statistics(self) -> Statistics:
         """Return what the hub has done and holds."""
         counters = self.counters
         return Statistics(
-            connections=len(self._connections),
-            ending=len(self._ending),
+            connections=len(self.residents),
+            ending=self.residents.ending,
             rooms=len(self.memberships.rooms),
             memberships=self.memberships.count(),
             groups=len(self.groups),
@@ -544,8 +369,8 @@ class Engine:
             inbox_full=counters.inbox_full,
             undispatched=counters.undispatched,
             present=len(self.attendants),
-            paused=len(self._paused),
-            outbox_bytes=sum(connection.outbox_size for connection in self._paused),
+            paused=len(self.residents.stalled),
+            outbox_bytes=sum(connection.outbox_size for connection in self.residents.stalled),
             pushes=counters.pushes,
             deliveries=counters.deliveries,
             flushes=counters.flushes,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from ..core.limits import Limits
-    from .connection import Connection
+    from .member import Member
 
 __all__ = ("Liveness",)
 
@@ -31,25 +31,25 @@ class Liveness:
 
     __slots__ = ("_interval", "_limits", "_paused", "_tick_s", "_timeout", "_timer", "_wheel")
 
-    def __init__(self, limits: Limits, paused: Collection[Connection]) -> None:
+    def __init__(self, limits: Limits, paused: Collection[Member]) -> None:
         times = (limits.ping_interval_s, limits.ping_timeout_s, limits.write_deadline_s)
         # A quarter of the shortest time is exact enough for a deadline; once a second is enough work.
         self._tick_s = min(1.0, min(times) / 4)
         self._interval = math.ceil(limits.ping_interval_s / self._tick_s)
         self._timeout = math.ceil(limits.ping_timeout_s / self._tick_s)
-        self._wheel: Wheel[Connection] = Wheel(max(self._interval, self._timeout))
+        self._wheel: Wheel[Member] = Wheel(max(self._interval, self._timeout))
         self._limits = limits
         self._paused = paused
         self._timer: asyncio.TimerHandle | None = None
 
-    def watch(self, connection: Connection) -> None:
+    def watch(self, connection: Member) -> None:
         """Give a connection its first turn after an interval, if its wire does not supervise itself."""
         if connection.pulse is not None:
             self._wheel.put(connection, ticks=self._interval)
             if self._timer is None:
                 self._timer = asyncio.get_running_loop().call_later(self._tick_s, self._tick)
 
-    def forget(self, connection: Connection) -> None:
+    def forget(self, connection: Member) -> None:
         """Watch a connection no longer."""
         self._wheel.discard(connection)
         if not self._wheel:
@@ -72,7 +72,7 @@ class Liveness:
             ):
                 connection.let_go(CloseCode.STALE, "no progress in writing; reconnect and resume", "stuck")
 
-    def _beat(self, connection: Connection) -> None:
+    def _beat(self, connection: Member) -> None:
         assert connection.pulse is not None  # only those are on the wheel
         beat = connection.pulse.beat(reads=connection.reads, flows=connection not in self._paused)
         if beat is Beat.LET_GO:

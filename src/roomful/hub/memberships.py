@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ..core.limits import Limits
     from ..core.policies import Policies, RoomPolicy
     from ..core.ports import Layer
-    from .connection import Connection
+    from .member import Member
     from .outbox import Entry
     from .presence import Attendants
 
@@ -62,9 +62,9 @@ class Memberships:
         *,
         catch_up: Callable[[RoomName], Awaitable[None]],
     ) -> None:
-        self.rooms: dict[RoomName, Room[Connection]] = {}
+        self.rooms: dict[RoomName, Room[Member]] = {}
         self.attendants: Attendants | None = None
-        self._arriving: dict[tuple[Connection, RoomName], asyncio.Future[None]] = {}
+        self._arriving: dict[tuple[Member, RoomName], asyncio.Future[None]] = {}
         self._attaching: dict[RoomName, asyncio.Task[None]] = {}
         self._layer = layer
         self._limits = limits
@@ -95,7 +95,7 @@ class Memberships:
         known = self.rooms.get(name)
         return self._policies.of(name) if known is None else known.policy
 
-    def check(self, connection: Connection, name: RoomName) -> None:
+    def check(self, connection: Member, name: RoomName) -> None:
         """See that a connection may become a member of a room.
 
         Raises:
@@ -118,7 +118,7 @@ class Memberships:
 
     async def join(
         self,
-        connection: Connection,
+        connection: Member,
         name: RoomName,
         since: Position | str | None,
         *,
@@ -160,7 +160,7 @@ class Memberships:
             self._drop_if_deserted(room)
         return Joined(room.top, recovered)
 
-    def leave(self, connection: Connection, room: str) -> None:
+    def leave(self, connection: Member, room: str) -> None:
         """End a membership; what was pushed before is still written. No member, no effect.
 
         Raises:
@@ -170,7 +170,7 @@ class Memberships:
         if name in connection.memberships:
             connection.send_entries(self._leave(connection, name))
 
-    def leave_all(self, connection: Connection) -> list[Entry]:
+    def leave_all(self, connection: Member) -> list[Entry]:
         """End all memberships; return what the connection is still owed of them."""
         owed: list[Entry] = []
         for name in list(connection.memberships):
@@ -188,7 +188,7 @@ class Memberships:
         self._attaching.clear()
         self.rooms.clear()
 
-    def _add(self, connection: Connection, room: Room[Connection], *, recovered: bool) -> None:
+    def _add(self, connection: Member, room: Room[Member], *, recovered: bool) -> None:
         if not connection.is_open:
             raise ConnectionClosed(connection.code)
         if room.name in connection.memberships:
@@ -201,7 +201,7 @@ class Memberships:
         if joined is not None:
             connection.send_frame(joined)
 
-    async def _attach(self, room: Room[Connection]) -> None:
+    async def _attach(self, room: Room[Member]) -> None:
         try:
             top = await self._layer.attach(room.name)
             if room.policy.presence and self.attendants is not None:
@@ -217,7 +217,7 @@ class Memberships:
             room.order.top = top
         self._drop_if_deserted(room)
 
-    def _leave(self, connection: Connection, name: RoomName) -> list[Entry]:
+    def _leave(self, connection: Member, name: RoomName) -> list[Entry]:
         del connection.memberships[name]
         room = self.rooms[name]
         if room.policy.presence and self.attendants is not None:
@@ -226,11 +226,11 @@ class Memberships:
         self._drop_if_deserted(room)
         return owed
 
-    def _drop_if_deserted(self, room: Room[Connection]) -> None:
+    def _drop_if_deserted(self, room: Room[Member]) -> None:
         if room.is_deserted and room.name not in self._attaching and self.rooms.get(room.name) is room:
             self._drop(room)
 
-    def _drop(self, room: Room[Connection]) -> None:
+    def _drop(self, room: Room[Member]) -> None:
         del self.rooms[room.name]
         self._layer.detach(room.name)
         if room.policy.presence and self.attendants is not None:

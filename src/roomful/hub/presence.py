@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from ..core.names import RoomName
     from ..core.ports import Codec, Frame, FrameKind, Layer
     from ..core.positions import Position
-    from .connection import Connection
     from .delivery import Topic
     from .flusher import Flusher
+    from .member import Member
     from .memberships import Memberships
     from .throttle import Throttle
 
@@ -88,7 +88,7 @@ class Attendants:
         *,
         memberships: Memberships,
         topics: dict[RoomName, Topic],
-        flusher: Flusher[Connection],
+        flusher: Flusher[Member],
         throttle: Throttle,
     ) -> None:
         self._layer = layer
@@ -100,7 +100,7 @@ class Attendants:
         self._flusher = flusher
         self._attendance = Attendance()
         self._boards: dict[RoomName, _Board] = {}
-        self._names: dict[Connection, dict[RoomName, str]] = {}
+        self._names: dict[Member, dict[RoomName, str]] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._telling: asyncio.Task[None] | None = None
         self._attempt: asyncio.Future[bool] | None = None
@@ -156,7 +156,7 @@ class Attendants:
             pass
         return await self._presence.occupants(name)
 
-    async def send(self, connection: Connection, room: str) -> None:
+    async def send(self, connection: Member, room: str) -> None:
         """Send a connection who is present in a room, in its place among the changes that the connection gets.
 
         Raises:
@@ -198,7 +198,7 @@ class Attendants:
 
     # ── Connections ──
 
-    def enter(self, connection: Connection, room: RoomName, who: str | None, info: bytes | None) -> None:
+    def enter(self, connection: Member, room: RoomName, who: str | None, info: bytes | None) -> None:
         """Count a member in; of one that is counted already, change its name or what it says of itself."""
         names = self._names.setdefault(connection, {})
         earlier = names.get(room)
@@ -213,7 +213,7 @@ class Attendants:
             self._attendance.enter(room, names[room], b"null" if info is None else info)
         self._tell_on()
 
-    def leave(self, connection: Connection, room: RoomName) -> None:
+    def leave(self, connection: Member, room: RoomName) -> None:
         """Count a member out, if it was counted in."""
         names = self._names.get(connection)
         who = None if names is None else names.pop(room, None)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from ..core.names import ConnectionId, RoomName
     from ..core.ports import FrameKind, Layer, Page
-    from .connection import Connection
+    from .member import Member
     from .rooms import Room
     from .sequencer import Numbered
 
@@ -83,7 +83,7 @@ class Replays:
         self._size = 0
         self._gate = asyncio.Semaphore(_AT_ONCE)
 
-    async def run(self, connection: Connection, room: Room[Connection], since: Position | None) -> bool:
+    async def run(self, connection: Member, room: Room[Member], since: Position | None) -> bool:
         """Write what followed `since` up to the room's present top; return whether nothing was missing.
 
         Nothing is awaited between the last write and the return, so that whoever calls may add the member at once. What
@@ -111,9 +111,7 @@ class Replays:
                 del self._shared[room.name]
                 self._size -= shared.size
 
-    async def _replay(
-        self, connection: Connection, room: Room[Connection], known: Position, shared: _Shared
-    ) -> bool:
+    async def _replay(self, connection: Member, room: Room[Member], known: Position, shared: _Shared) -> bool:
         whole = True
         events: Sequence[Numbered] = ()  # read and not yet written
         while True:
@@ -145,7 +143,7 @@ class Replays:
                     await asyncio.sleep(0)
 
     async def _read(
-        self, room: Room[Connection], known: Position, shared: _Shared, limit: int
+        self, room: Room[Member], known: Position, shared: _Shared, limit: int
     ) -> tuple[Position, Sequence[Numbered]]:
         """Return what follows `known` up to the room's top, and behind which position: another one if some is gone.
 
@@ -169,7 +167,7 @@ class Replays:
         # At an earlier epoch's position that has led to this one nothing is missing.
         return known if page.complete and known.offset == top.offset else top, events
 
-    async def _page(self, room: Room[Connection], after: Position, shared: _Shared, limit: int) -> Page:
+    async def _page(self, room: Room[Member], after: Position, shared: _Shared, limit: int) -> Page:
         task = shared.pages.get((after, limit))
         if task is not None and task.done():
             page = None if task.cancelled() or task.exception() is not None else task.result()
@@ -200,8 +198,8 @@ class Replays:
 
     def _write(
         self,
-        connection: Connection,
-        room: Room[Connection],
+        connection: Member,
+        room: Room[Member],
         events: Sequence[Numbered],
         shared: _Shared,
         max_bytes: int,
@@ -233,7 +231,7 @@ class Replays:
         return len(events), is_readable
 
     @staticmethod
-    def _tell(connection: Connection, room: Room[Connection], gap: Gap) -> None:
+    def _tell(connection: Member, room: Room[Member], gap: Gap) -> None:
         if (frame := connection.kind.gap(room.name, gap)) is not None:
             connection.send_entries([Entry(frame, room.name)])
 
