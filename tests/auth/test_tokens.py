@@ -13,7 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from roomful.auth import Jwks, JwtAuth
 from roomful.auth.tokens import ALGORITHMS, MAX_TOKEN_BYTES, Tokens
+from roomful.core.access import Principal
 from roomful.core.errors import NotAuthenticated
 from tests.auth.keys import ISSUER, SECRET, pem, private_key, token, unsigned
 from tests.auth.mutations import mutated, tokens_of_no_one
@@ -210,6 +212,31 @@ async def test_several_keys_are_told_apart_by_their_names() -> None:
     assert await why(tokens, token(key=old, headers={"kid": "new"})) == "bad_signature"
     assert await why(tokens, token(key=old, headers={"kid": "gone"})) == "unknown_key"
     assert await why(tokens, token(key=old)) == "unknown_key"
+
+
+@given(secret=st.binary(min_size=64, max_size=200))
+@settings(max_examples=30)
+async def test_secret_of_any_bytes_is_one(secret: bytes) -> None:
+    """However it is written, and whether one algorithm is allowed or several: what it signs holds, and nothing else."""
+    for allowed in (["HS256"], ["HS512"], ["HS256", "HS512"]):
+        tokens = Tokens(key=secret, algorithms=allowed)
+        for algorithm in allowed:
+            assert (await tokens.verify(token(algorithm, key=secret))).id == "ada"
+            assert await why(tokens, token(algorithm, key=secret + b"x")) == "bad_signature"
+        assert await why(tokens, token("HS384", key=secret)) == "wrong_algorithm"
+
+
+def test_authenticator_says_whether_it_waits() -> None:
+    """With its keys at hand it does not, so that nobody sets a deadline; with a user to load it may."""
+
+    async def load_user(principal: Principal) -> object:
+        return principal
+
+    how: dict[str, Any] = {"key": SECRET, "algorithms": ["HS256"]}
+    assert JwtAuth(**how).never_waits
+    assert JwtAuth(key={"a": SECRET}, algorithms=["HS256"]).never_waits
+    assert not JwtAuth(**how, load_user=load_user).never_waits
+    assert not JwtAuth(key=Jwks("keys.json"), algorithms=["RS256"]).never_waits
 
 
 @pytest.mark.parametrize(

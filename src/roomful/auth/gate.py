@@ -19,6 +19,7 @@ from ..core.access import (
     Concealing,
     Permissions,
     Principal,
+    Prompt,
     Scope,
     Verifier,
 )
@@ -92,6 +93,8 @@ class Gate:
         self.rules: Admission = rules or Admission()
         self._auth = tuple(auth)
         self._verifiers = tuple(one for one in self._auth if isinstance(one, Verifier))
+        # A deadline costs as much as half of a token's check, so it is set where somebody may have to be waited for.
+        self._may_wait = not all(isinstance(one, Prompt) and one.never_waits for one in self._auth)
         self._first_message = any(one.takes_first_message for one in self._verifiers)
         self._verifier = self._verifiers[0] if len(self._verifiers) == 1 else _Each(self._verifiers)
         self._origins = origins or Origins()
@@ -165,15 +168,20 @@ class Gate:
         if isinstance(found, Principal) and not found.is_anonymous:
             return found, scope.get(SCOPE_VERIFIER)  # middleware has asked already
         verifier = self._verifier if self._verifiers else None
+        if not self._may_wait:
+            return await self._ask(scope), verifier
         try:
             async with asyncio.timeout(self.rules.authentication_timeout_s):
-                for one in self._auth:
-                    if (principal := await one.authenticate(scope)) is not None:
-                        return principal, verifier
+                return await self._ask(scope), verifier
         except TimeoutError:
             retry = f"{max(1, round(self.rules.retry_after_s))}"
             raise Refuse(503, "authentication timed out", headers={"Retry-After": retry}) from None
-        return None, verifier
+
+    async def _ask(self, scope: Scope) -> Principal | None:
+        for one in self._auth:
+            if (principal := await one.authenticate(scope)) is not None:
+                return principal
+        return None
 
     # ── Those who are in ──
 

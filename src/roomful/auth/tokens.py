@@ -7,6 +7,7 @@ be wrong with a text into `NotAuthenticated`. It knows no handshake.
 from __future__ import annotations
 
 import math
+from base64 import urlsafe_b64encode
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final, Protocol, TypeAlias
@@ -99,6 +100,8 @@ class Tokens:
             self._keys = _FixedKeys({kid: _checked(one, self._algorithms) for kid, one in key.items()})
         else:
             self._key = _checked(key, self._algorithms)
+            if family == "oct" and len(self._algorithms) == 1:
+                self._key = _ready(self._key, self._algorithms[0])
         self._issuer = issuer
         self._audience = audience
         self._leeway_s = leeway_s
@@ -112,6 +115,11 @@ class Tokens:
 
     def __repr__(self) -> str:
         return f"<Tokens {'/'.join(self._algorithms)}>"
+
+    @property
+    def never_waits(self) -> bool:
+        """Whether the keys are there, so that `verify` returns at once."""
+        return self._keys is None or isinstance(self._keys, _FixedKeys)
 
     async def verify(self, token: str) -> Principal:
         """Return who a token says that it is.
@@ -179,6 +187,18 @@ class _FixedKeys:
         return self._keys[kid]
 
 
+class _Ready(HMACAlgorithm):
+    """HMAC with a secret that has been checked: PyJWT asks of each token anew whether the secret is a certificate.
+
+    That is more than a quarter of what a token costs.
+    """
+
+    def prepare_key(self, key: str | bytes) -> bytes:
+        """Return the secret as it is; it was prepared when the program started."""
+        assert isinstance(key, bytes)  # PyJWK decodes it
+        return key
+
+
 def algorithm_family(algorithms: Sequence[str]) -> str:
     """Return the family of keys that these algorithms use.
 
@@ -213,3 +233,12 @@ def _checked(key: Key, algorithms: Iterable[str]) -> Key:
             expected = "a secret of at least as many bytes as the hash" if is_secret else "PEM"
             raise ValueError(f"key does not fit {name}; expected {expected} (RFC 7518 §3)") from None
     return prepared
+
+
+def _ready(secret: bytes, name: str) -> jwt.PyJWK:
+    """Return a checked secret, bound to its algorithm, in the shape that PyJWT takes for a key that is ready."""
+    key = jwt.PyJWK({"kty": "oct", "k": urlsafe_b64encode(secret).decode()}, algorithm=name)
+    algorithm = jwt.get_algorithm_by_name(name)
+    assert isinstance(algorithm, HMACAlgorithm)  # of the family `oct`
+    key.Algorithm = _Ready(algorithm.hash_alg)
+    return key

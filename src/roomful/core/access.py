@@ -26,6 +26,7 @@ __all__ = (
     "Gatekeeper",
     "Permissions",
     "Principal",
+    "Prompt",
     "Scope",
     "Stateful",
     "Verifier",
@@ -123,6 +124,15 @@ class Verifier(Protocol):
             NotAuthenticated: It does not hold.
             Refuse: The question cannot be answered now.
         """
+
+
+@runtime_checkable
+class Prompt(Protocol):
+    """An authenticator that may be known to wait for nobody, so that nobody has to bound its time."""
+
+    @property
+    def never_waits(self) -> bool:
+        """Whether it has its answer at once."""
 
 
 @runtime_checkable
