@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
@@ -14,6 +15,7 @@ from channels.exceptions import ChannelFull, InvalidChannelLayerError, MessageTo
 from roomful import LayerError
 from roomful.django import ChannelLayer
 from roomful.django.hosts import urls_of
+from roomful.django.mailbox import Waiter
 from tests.integration.waiting import until
 from tests.layers.servers import BINARIES, Server
 
@@ -245,3 +247,23 @@ def test_hosts_are_read_as_channels_redis_takes_them(hosts: Any, urls: tuple[str
 def test_hosts_that_are_none_are_told(hosts: Any, error: str) -> None:
     with pytest.raises(InvalidChannelLayerError, match=error):
         ChannelLayer(hosts)
+
+
+async def test_messages_that_are_sent_one_after_another_wake_a_consumer_once(
+    make: MakeLayer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("roomful.django.gathering.HOLD_S", 60.0)
+    layer, woken = make(), asyncio.Event()
+    wakes: list[int] = []
+
+    def wake() -> None:
+        wakes.append(1)
+        woken.set()
+
+    name = await member(layer, "g")
+    mailbox = layer.listen(name, Waiter(asyncio.get_running_loop(), threading.get_ident(), wake))
+    for number in range(3):
+        await layer.group_send("g", {"type": "x", "n": number})
+    await asyncio.wait_for(woken.wait(), 5)
+    assert [layer.take(mailbox) for _ in range(4)] == [*({"type": "x", "n": n} for n in range(3)), None]
+    assert wakes == [1]

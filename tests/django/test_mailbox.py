@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+from roomful.django.letter import Letter
 from roomful.django.mailbox import Mailbox, Missed, Waiter
 
 
 def mailbox(capacity: int = 3) -> Mailbox:
-    return Mailbox("c", capacity, now=0.0)
+    return Mailbox("c", capacity, max_bytes=100, now=0.0)
+
+
+def put(box: Mailbox, message: dict[str, object], deadline: float) -> int:
+    return box.put(Letter(message, deadline))
 
 
 def waiter() -> Waiter:
@@ -13,26 +18,26 @@ def waiter() -> Waiter:
 
 def test_messages_come_in_their_order() -> None:
     box = mailbox()
-    box.put({"n": 1}, deadline=10)
-    box.put({"n": 2}, deadline=10)
+    put(box, {"n": 1}, 10)
+    put(box, {"n": 2}, 10)
     assert [box.take(1), box.take(1), box.take(1)] == [{"n": 1}, {"n": 2}, None]
 
 
 def test_what_exceeds_the_capacity_is_refused() -> None:
     box = mailbox(capacity=1)
-    assert box.put({"n": 1}, deadline=10)
-    assert not box.put({"n": 2}, deadline=10)
+    assert put(box, {"n": 1}, 10)
+    assert not put(box, {"n": 2}, 10)
     assert len(box) == 1
 
 
 def test_a_listener_finds_how_many_were_refused_where_they_would_have_stood() -> None:
     box = mailbox(capacity=1)
     box.listener = waiter()
-    box.put({"n": 1}, deadline=10)
-    box.put({"n": 2}, deadline=10)
-    box.put({"n": 3}, deadline=10)
+    put(box, {"n": 1}, 10)
+    box.refuse()
+    box.refuse()
     first = box.take_any(1)
-    box.put({"n": 4}, deadline=10)
+    put(box, {"n": 4}, 10)
     missed = box.take_any(1)
     assert first == {"n": 1}
     assert isinstance(missed, Missed)
@@ -42,33 +47,33 @@ def test_a_listener_finds_how_many_were_refused_where_they_would_have_stood() ->
 
 def test_without_a_listener_nothing_stands_for_what_was_refused() -> None:
     box = mailbox(capacity=1)
-    box.put({"n": 1}, deadline=10)
-    box.put({"n": 2}, deadline=10)
+    put(box, {"n": 1}, 10)
+    box.refuse()
     assert box.take_any(1) == {"n": 1}
     assert box.take_any(1) is None
 
 
 def test_what_has_expired_is_not_taken() -> None:
     box = mailbox()
-    box.put({"n": 1}, deadline=5)
-    box.put({"n": 2}, deadline=9)
+    put(box, {"n": 1}, 5)
+    put(box, {"n": 2}, 9)
     assert box.take(6) == {"n": 2}
 
 
 def test_dropping_what_has_expired_makes_room_and_is_counted() -> None:
     box = mailbox(capacity=2)
-    box.put({"n": 1}, deadline=5)
-    box.put({"n": 2}, deadline=9)
+    put(box, {"n": 1}, 5)
+    put(box, {"n": 2}, 9)
     assert box.drop_expired(6) == 1
-    assert box.put({"n": 3}, deadline=9)
+    assert put(box, {"n": 3}, 9)
 
 
 def test_a_listener_is_woken_for_the_first_message_only() -> None:
     box = mailbox()
     box.listener = waiter()
-    box.put({"n": 1}, deadline=5)
+    put(box, {"n": 1}, 5)
     assert box.to_wake() is box.listener
-    box.put({"n": 2}, deadline=5)
+    put(box, {"n": 2}, 5)
     assert box.to_wake() is None
 
 
@@ -77,8 +82,18 @@ def test_who_waits_first_is_woken_first_and_once() -> None:
     first, second = waiter(), waiter()
     box.wait(first)
     box.wait(second)
-    box.put({"n": 1}, deadline=5)
+    put(box, {"n": 1}, 5)
     assert box.to_wake() is first
     assert not box.give_up(first)
     assert box.give_up(second)
     assert box.to_wake() is None
+
+
+def test_what_exceeds_the_bytes_is_refused_but_one_message_always_fits() -> None:
+    box = mailbox(capacity=5)
+    assert put(box, {"text": "x" * 1000}, 5) == 1
+    assert not put(box, {"text": "x"}, 9)
+    assert box.drop_expired(6) == 1
+    assert [put(box, {"text": "x" * 50}, 10) for _ in range(3)] == [1, 2, 0]
+    box.take(7)
+    assert put(box, {"text": "x" * 50}, 10) == 2

@@ -58,11 +58,15 @@ class AsyncConsumer:
     base_send: Callable[[Event], Any]
 
     _handled: ClassVar[dict[str, str]] = {}
+    _dispatched: ClassVar[dict[str, str]] = {}
+    """Those of the above that are written with `async def`, where the class leaves `dispatch` as it is: a message of a
+    group goes to them without a coroutine between."""
 
     def __init_subclass__(cls, **kwargs: object) -> None:
         """Give the class a table of the types that it has been asked for."""
         super().__init_subclass__(**kwargs)
         cls._handled = {}
+        cls._dispatched = {}
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Serve one scope (ASGI 3)."""
@@ -115,8 +119,13 @@ class AsyncConsumer:
         self._is_servers = False
 
     def _deliver(self, message: Event) -> Awaitable[object]:
+        kind = message.get("type")
+        name = self._dispatched.get(kind) if type(kind) is str else None
+        if name is not None:
+            handling: Awaitable[object] = getattr(self, name)(message)
+            return handling
         # That a client has come or gone is the server's to say, and nobody's who can send to a group.
-        if message.get("type") in _SERVERS_OWN:
+        if kind in _SERVERS_OWN:
             return self._unhandled(message)
         return self.dispatch(message)
 
@@ -159,7 +168,13 @@ class AsyncConsumer:
         found = find_handler(self, name)
         if found is not None and isinstance(kind, str):
             self._handled[kind] = name
+            if kind not in _SERVERS_OWN and self._is_direct(name):
+                self._dispatched[kind] = name
         return found
+
+    def _is_direct(self, name: str) -> bool:
+        is_ours = type(self).dispatch is AsyncConsumer.dispatch
+        return is_ours and inspect.iscoroutinefunction(getattr(type(self), name))
 
     async def unknown_type(self, message: Event) -> None:
         """Know that a message came that no handler takes. One of a channel is logged, and the consumer lives.

@@ -11,7 +11,8 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from ..django import ChannelLayer
-from ..django.mailbox import Mailbox, Message, Missed, Waiter
+from ..django.letter import Message
+from ..django.mailbox import Mailbox, Missed, Waiter
 
 __all__ = ("MailboxSource", "ReceivingSource", "Source")
 
@@ -65,9 +66,8 @@ class MailboxSource:
 
     def take(self) -> Message | Missed | None:
         """Take; see `Source`."""
-        if self._mailbox is None or not self._mailbox.has_any:
-            return None
-        return self._mailbox.take_any(self._layer.clock())
+        mailbox = self._mailbox
+        return self._layer.take(mailbox) if mailbox is not None and mailbox.has_any else None
 
     async def stop(self) -> None:
         """Leave all groups; see `Source`."""

@@ -22,7 +22,8 @@ from channels.layers import BaseChannelLayer
 from ..core.errors import LayerError
 from ..hub.throttle import Throttle
 from .hosts import urls_of
-from .mailbox import Mailbox, Message, Waiter
+from .letter import Message
+from .mailbox import Mailbox, Missed, Waiter
 from .switchboard import Sent, Switchboard
 
 if TYPE_CHECKING:
@@ -85,6 +86,8 @@ class ChannelLayer(BaseChannelLayer):
         on_full: What `group_send` does about a channel that is full: count and log it, or raise `ChannelFull` after
             the others have got the message.
         max_message_bytes: The largest message that travels between processes, encoded.
+        max_channel_bytes: How large the messages that wait in a channel of this process may be together, by their texts
+            and bytes. A single one always may wait.
         clock: The time in seconds, from any beginning.
 
     Raises:
@@ -104,19 +107,22 @@ class ChannelLayer(BaseChannelLayer):
         channel_capacity: Mapping[object, int] | None = None,
         on_full: OnFull = "log",
         max_message_bytes: int = 1024 * 1024,
+        max_channel_bytes: int = 16 * 1024 * 1024,
         clock: Callable[[], float] = time.monotonic,
         **unknown: object,
     ) -> None:
         if unknown:
             raise InvalidChannelLayerError(
                 f"CONFIG of roomful.django.ChannelLayer has {min(unknown)!r}, which is not known; expected hosts, "
-                "prefix, expiry, group_expiry, capacity, channel_capacity, on_full or max_message_bytes"
+                "prefix, expiry, group_expiry, capacity, channel_capacity, on_full, max_message_bytes or "
+                "max_channel_bytes"
             )
         for name, value in (
             ("expiry", expiry),
             ("group_expiry", group_expiry),
             ("capacity", capacity),
             ("max_message_bytes", max_message_bytes),
+            ("max_channel_bytes", max_channel_bytes),
         ):
             if not value > 0:
                 raise InvalidChannelLayerError(f"{name} is {value}; expected more than 0")
@@ -132,7 +138,9 @@ class ChannelLayer(BaseChannelLayer):
         self._node = secrets.token_hex(8)
         self._sent = self._full = self._lost = 0
         self._throttle = Throttle()
-        self._board = Switchboard(self.get_capacity, expiry_s=expiry, group_expiry_s=group_expiry)
+        self._board = Switchboard(
+            self.get_capacity, max_bytes=max_channel_bytes, expiry_s=expiry, group_expiry_s=group_expiry
+        )
         urls = urls_of(hosts) if hosts else ()
         self._exchange: Exchange | None = self._make_exchange(urls) if urls else None
         self._hears_node = False
@@ -257,7 +265,9 @@ class ChannelLayer(BaseChannelLayer):
         self.require_valid_group_name(group)
         if self._exchange is not None:
             payload = self._packed(message)
-            full = await self._exchange.run(self._exchange.group_send(group, payload, self.get_capacity))
+            sending = self._exchange.group_send(group, payload, self.get_capacity)
+            with self._board.gathering.sending(group):
+                full = await self._exchange.run(sending)
             if full and (on_full or self._on_full) == "raise":
                 raise ChannelFull(f"{full} channels over capacity in group {group}")
             return
@@ -326,6 +336,10 @@ class ChannelLayer(BaseChannelLayer):
         """Let a consumer take what comes straight from the mailbox, without a task that receives."""
         return self._board.listen(str(channel), waiter, self.clock())
 
+    def take(self, mailbox: Mailbox) -> Message | Missed | None:
+        """Return what such a consumer handles next, or what stands for messages that it has missed."""
+        return self._board.take(mailbox, self.clock())
+
     def hang_up(self, mailbox: Mailbox) -> None:
         """End a consumer's channel: it leaves every group, and what waits in it is dropped."""
         empty = self._board.hang_up(mailbox)
@@ -377,7 +391,7 @@ class _Local:
         layer = self._layer()
         if layer is None:
             return 0
-        sent = self._board.group_send(group, message, layer.clock())
+        sent = self._board.group_send(group, message, layer.clock(), is_owned=True)
         text = layer._counted(group, sent)
         if text:
             layer._log_full(text)
@@ -392,7 +406,7 @@ class _Local:
         layer = self._layer()
         if layer is None:
             return
-        sent = self._board.send(channel, message, layer.clock())
+        sent = self._board.send(channel, message, layer.clock(), is_owned=True)
         text = layer._counted("", Sent(1, 0 if sent else 1))
         if text:
             layer._log_full(f"channel {channel} over capacity")

@@ -30,7 +30,7 @@ from ..core.policies import Retention
 from ..core.ports import ProducerSeq, Receipt
 from ..core.positions import Gap, Position
 from ..hub.sequencer import Sequencer
-from .mailbox import Message
+from .letter import Message
 from .queue import Queue
 from .shard import Shard
 

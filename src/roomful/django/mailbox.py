@@ -1,22 +1,19 @@
 """A mailbox: what waits in one channel, and who takes it.
 
-It never waits and knows no clock: whoever calls it says what time it is. It refuses what exceeds its capacity; a
-consumer that takes everything finds in its place how many were refused.
+It never waits and knows no clock: whoever calls it says what time it is. It refuses what exceeds its capacity, in
+messages and in bytes; a consumer that takes everything finds in its place how many were refused.
 """
 
 from __future__ import annotations
 
 import asyncio
-import math
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
 
-__all__ = ("Mailbox", "Message", "Missed", "Waiter")
+from .letter import Letter, Message
 
-Message: TypeAlias = dict[str, Any]
-"""What travels over a channel; Channels leaves its values to the application."""
+__all__ = ("Mailbox", "Missed", "Waiter")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +50,11 @@ class Mailbox:
     Args:
         name: The channel.
         capacity: How many messages may wait.
+        max_bytes: How large they may be together; a single one may be larger.
         now: The time.
 
     Attributes:
+        easy: With more messages than this it is filling, and whoever takes them must not wait.
         groups: The groups that the channel is in.
         listener: The consumer that takes everything, where one does.
         seen: When somebody last received or became a member.
@@ -64,10 +63,13 @@ class Mailbox:
     """
 
     __slots__ = (
+        "_bytes",
         "_count",
+        "_max_bytes",
         "_messages",
         "_waiters",
         "capacity",
+        "easy",
         "groups",
         "is_due",
         "is_orphan",
@@ -76,16 +78,19 @@ class Mailbox:
         "seen",
     )
 
-    def __init__(self, name: str, capacity: int, now: float) -> None:
+    def __init__(self, name: str, capacity: int, max_bytes: int, now: float) -> None:
         self.name: str = name
         self.capacity: int = capacity
+        self.easy: int = capacity // 4
         self.groups: set[str] = set()
         self.listener: Waiter | None = None
         self.seen: float = now
         self.is_orphan: bool = False
         self.is_due: bool = False
+        self._max_bytes = max_bytes
         self._count = 0
-        self._messages: deque[tuple[float, Message | Missed]] = deque()
+        self._bytes = 0
+        self._messages: deque[Letter | Missed] = deque()
         self._waiters: deque[Waiter] = deque()
 
     def __len__(self) -> int:
@@ -106,15 +111,20 @@ class Mailbox:
         """Whether somebody waits for something."""
         return bool(self._waiters) or self.listener is not None
 
-    def put(self, message: Message, deadline: float) -> bool:
-        """Queue a message, or refuse it because the mailbox is full."""
-        if self._count >= self.capacity:
-            if self.listener is not None:
-                self.note_missed(1)
-            return False
-        self._messages.append((deadline, message))
-        self._count += 1
-        return True
+    def put(self, letter: Letter) -> int:
+        """Queue a message; return how many wait now, or 0 when there is no room for it."""
+        count, size = self._count, self._bytes + letter.size
+        if count >= self.capacity or (size > self._max_bytes and count):
+            return 0
+        self._messages.append(letter)
+        self._count = count + 1
+        self._bytes = size
+        return count + 1
+
+    def refuse(self) -> None:
+        """Know that a message found no room; a listener is told."""
+        if self.listener is not None:
+            self.note_missed(1)
 
     def take(self, now: float) -> Message | None:
         """Remove and return the oldest message that has not expired."""
@@ -126,34 +136,39 @@ class Mailbox:
     def take_any(self, now: float) -> Message | Missed | None:
         """Remove and return the oldest message that has not expired, or what stands for those that were refused."""
         while self._messages:
-            deadline, taken = self._messages.popleft()
+            taken = self._messages.popleft()
             if isinstance(taken, Missed):
                 return taken
             self._count -= 1
-            if deadline > now:
-                return taken
+            self._bytes -= taken.size
+            if taken.deadline > now:
+                return taken.open()
         return None
 
     def drop_expired(self, now: float) -> int:
         """Remove what has expired; return how many it were."""
         before = self._count
-        while self._messages and self._messages[0][0] <= now:
+        while self._messages:
+            first = self._messages[0]
+            if isinstance(first, Missed) or first.deadline > now:
+                break
             self._messages.popleft()
             self._count -= 1
+            self._bytes -= first.size
         return before - self._count
 
     def clear(self) -> None:
         """Remove everything that waits."""
         self._messages.clear()
-        self._count = 0
+        self._count = self._bytes = 0
 
     def note_missed(self, count: int | None) -> None:
         """Know that messages did not come, and stand for them at the end."""
-        last = self._messages[-1][1] if self._messages else None
+        last = self._messages[-1] if self._messages else None
         if isinstance(last, Missed):
             last.count = None if last.count is None or count is None else last.count + count
         else:
-            self._messages.append((math.inf, Missed(count)))
+            self._messages.append(Missed(count))
 
     def to_wake(self) -> Waiter | None:
         """Return whom to wake for a message that has just come; one that waits for a single message is forgotten."""

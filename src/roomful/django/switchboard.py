@@ -7,19 +7,17 @@ thread. Nothing here encodes, and no other process is known.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import copy
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from .mailbox import Mailbox, Message, Waiter
+from .gathering import Gathering, wake
+from .letter import Letter, Message
+from .mailbox import Mailbox, Missed, Waiter
 
-__all__ = ("Sent", "Switchboard", "copier")
-
-_ATOMS = frozenset((str, bytes, int, float, bool, type(None)))
+__all__ = ("Sent", "Switchboard")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,18 +38,24 @@ class Switchboard:
 
     Args:
         capacity_of: How many messages may wait in a channel.
+        max_bytes: How large they may be together.
         expiry_s: For how long a message waits.
         group_expiry_s: For how long a channel stays in a group when nobody has received from it.
 
     Attributes:
         groups: The mailboxes of each group, by channel.
         expired: Messages that were dropped because nobody took them in time.
+        gathering: Who listens to groups, and is woken.
     """
 
-    def __init__(self, capacity_of: Callable[[str], int], *, expiry_s: float, group_expiry_s: float) -> None:
+    def __init__(
+        self, capacity_of: Callable[[str], int], *, max_bytes: int, expiry_s: float, group_expiry_s: float
+    ) -> None:
         self.groups: dict[str, dict[str, Mailbox]] = {}
         self.expired: int = 0
+        self.gathering: Gathering = Gathering()
         self._capacity_of = capacity_of
+        self._max_bytes = max_bytes
         self._expiry_s = expiry_s
         self._group_expiry_s = group_expiry_s
         self._mailboxes: dict[str, Mailbox] = {}
@@ -78,27 +82,33 @@ class Switchboard:
 
     # ── Sending ──
 
-    def send(self, channel: str, message: Message, now: float) -> bool:
-        """Put a message into a channel; return False when that is full."""
+    def send(self, channel: str, message: Message, now: float, *, is_owned: bool = False) -> bool:
+        """Put a message into a channel; return False when that is full.
+
+        Args:
+            channel: The channel.
+            message: The message.
+            now: The time.
+            is_owned: Whether nobody else has the message, so that it need not be copied.
+        """
+        letter = Letter(message, now + self._expiry_s, is_owned=is_owned)
         with self._lock:
             mailbox = self._mailbox(channel, now)
-            # What nobody takes in time makes room for what comes.
-            if len(mailbox) >= mailbox.capacity:
-                self.expired += mailbox.drop_expired(now)
-            if not mailbox.put(copier(message)(), now + self._expiry_s):
+            if not self._put(mailbox, letter, now):
                 return False
-            self._watch(mailbox, now + self._expiry_s)
+            self._watch(mailbox, letter.deadline)
             waiter = mailbox.to_wake()
         if waiter is not None:
-            _wake((waiter,))
+            wake((waiter,))
         return True
 
-    def group_send(self, group: str, message: Message, now: float) -> Sent:
-        """Put a message into every channel of a group."""
-        fresh = copier(message)
-        deadline = now + self._expiry_s
+    def group_send(self, group: str, message: Message, now: float, *, is_owned: bool = False) -> Sent:
+        """Put a message into every channel of a group; see `send`."""
+        letter = Letter(message, now + self._expiry_s, is_owned=is_owned)
+        listeners: list[Waiter] = []
         waiters: list[Waiter] = []
         full = 0
+        is_filling = False
         with self._lock:
             self._look_after(now)
             members = self.groups.get(group)
@@ -106,23 +116,28 @@ class Switchboard:
                 return Sent(0, 0)
             forgotten: list[Mailbox] = []
             for mailbox in members.values():
-                if mailbox.listener is None and self._is_forgotten(mailbox, now):
+                listener = mailbox.listener
+                if listener is None and self._is_forgotten(mailbox, now):
                     forgotten.append(mailbox)
                     continue
-                if len(mailbox) >= mailbox.capacity:
-                    self.expired += mailbox.drop_expired(now)
-                if not mailbox.put(fresh(), deadline):
+                waiting = mailbox.put(letter) or self._put(mailbox, letter, now)
+                if waiting > mailbox.easy:
+                    is_filling = True
+                if not waiting:
                     full += 1
-                    continue
-                if mailbox.listener is None:
-                    self._watch(mailbox, deadline)
-                waiter = mailbox.to_wake()
-                if waiter is not None:
-                    waiters.append(waiter)
+                elif listener is None:
+                    self._watch(mailbox, letter.deadline)
+                    waiter = mailbox.to_wake()
+                    if waiter is not None:
+                        waiters.append(waiter)
+                elif waiting == 1:
+                    # It takes all that is there before it sleeps, so only the first message needs to wake it.
+                    listeners.append(listener)
             count = len(members)
             for mailbox in forgotten:
                 self._leave(group, mailbox)
-        _wake(waiters)
+        wake(waiters)
+        self.gathering.wake(group, listeners, at_once=is_filling or full > 0)
         return Sent(count - len(forgotten), full)
 
     def missed(self, group: str, count: int | None) -> None:
@@ -133,7 +148,7 @@ class Switchboard:
                 if mailbox.listener is not None:
                     mailbox.note_missed(count)
                     waiters.append(mailbox.listener)
-        _wake(waiters)
+        wake(waiters)
 
     # ── Groups ──
 
@@ -191,6 +206,11 @@ class Switchboard:
             mailbox.listener = waiter
             return mailbox
 
+    def take(self, mailbox: Mailbox, now: float) -> Message | Missed | None:
+        """Remove and return what a consumer handles next."""
+        with self._lock:
+            return mailbox.take_any(now)
+
     def hang_up(self, mailbox: Mailbox) -> list[str]:
         """End a consumer's channel: out of every group, nothing queued. Return the groups that are empty now."""
         with self._lock:
@@ -235,8 +255,20 @@ class Switchboard:
     def _mailbox(self, channel: str, now: float) -> Mailbox:
         mailbox = self._mailboxes.get(channel)
         if mailbox is None:
-            mailbox = self._mailboxes[channel] = Mailbox(channel, self._capacity_of(channel), now)
+            mailbox = Mailbox(channel, self._capacity_of(channel), self._max_bytes, now)
+            self._mailboxes[channel] = mailbox
         return mailbox
+
+    def _put(self, mailbox: Mailbox, letter: Letter, now: float) -> int:
+        """Put a message where there may be no room; return how many wait then, or 0 when it was refused."""
+        waiting = mailbox.put(letter)
+        if not waiting and (dropped := mailbox.drop_expired(now)):
+            # What nobody takes in time makes room for what comes.
+            self.expired += dropped
+            waiting = mailbox.put(letter)
+        if not waiting:
+            mailbox.refuse()
+        return waiting
 
     def _leave(self, group: str, mailbox: Mailbox) -> None:
         mailbox.groups.discard(group)
@@ -268,34 +300,7 @@ class Switchboard:
             mailbox.seen = now
             self._release(mailbox)
         if following is not None:
-            _wake((following,))
-
-
-def copier(message: Message) -> Callable[[], Message]:
-    """Return what makes copies of a message, so that no receiver sees what another changes."""
-    if all(type(value) in _ATOMS for value in message.values()):
-        return message.copy
-    return partial(copy.deepcopy, message)
-
-
-def _wake(waiters: Iterable[Waiter]) -> None:
-    here = threading.get_ident()
-    elsewhere: dict[asyncio.AbstractEventLoop, list[Waiter]] = {}
-    for waiter in waiters:
-        if waiter.thread == here:
-            waiter.wake()
-        else:
-            elsewhere.setdefault(waiter.loop, []).append(waiter)
-    for loop, others in elsewhere.items():
-        with contextlib.suppress(
-            RuntimeError
-        ):  # of a loop that has been closed: whoever waited there is gone
-            loop.call_soon_threadsafe(_wake_all, others)
-
-
-def _wake_all(waiters: Iterable[Waiter]) -> None:
-    for waiter in waiters:
-        waiter.wake()
+            wake((following,))
 
 
 def _done(future: asyncio.Future[None]) -> None:

@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+import pytest
+
+from roomful.django.letter import Letter, Message
+
+
+@pytest.mark.parametrize("message", [{"n": 1}, {"n": [1]}])
+def test_each_that_opens_it_gets_a_copy_of_what_was_sent(message: Message) -> None:
+    letter = Letter(message, deadline=1.0)
+    message["n"] = 2
+    first = letter.open()
+    first["more"] = True
+    assert letter.open() in ({"n": 1}, {"n": [1]})
+    assert letter.open() is not letter.open()
+
+
+def test_what_lies_deep_in_it_is_copied_too() -> None:
+    deep = {"list": [1]}
+    letter = Letter({"deep": deep}, deadline=1.0)
+    deep["list"].append(2)
+    letter.open()["deep"]["list"].append(3)
+    assert letter.open() == {"deep": {"list": [1]}}
+
+
+def test_its_size_is_that_of_its_texts_and_bytes_at_any_depth() -> None:
+    message: Message = {"text": "xyz", "data": {"b": b"12", "l": ["ab", ("c", b"d")]}}
+    assert Letter(message, deadline=1.0).size == 3 + 2 + 2 + 1 + 1
