@@ -17,6 +17,7 @@ from roomful.probe.evidence.procfs import (
     parse_pressure,
     parse_skmem,
     parse_stat,
+    parse_status,
 )
 from roomful.probe.evidence.sources import AcceptQueue, Cgroup, NetCounters, Processes
 from roomful.probe.evidence.stacks import take_stacks
@@ -59,6 +60,11 @@ def test_stat_survives_any_name() -> None:
     text = "12 () R 1 () S " + " ".join(str(number) for number in range(4, 53))
     stat = parse_stat(text)
     assert (stat["state"], stat["utime_ticks"], stat["stime_ticks"], stat["threads"]) == ("S", 14, 15, 20)
+
+
+def test_status_has_sizes_in_bytes() -> None:
+    """Other lines are no sizes."""
+    assert parse_status("Name:\ta kB\nVmHWM:\t    84 kB\nThreads:\t3\n") == {"VmHWM": 84 * 1024}
 
 
 def test_listening_sockets_tell_who_waits() -> None:
@@ -122,7 +128,9 @@ def test_processes_are_found_by_their_port() -> None:
         assert mine["rss_bytes"] > 1 << 20
         assert mine["descriptors"] > 3
         assert processes.limits[os.getpid()]["open_files"]
-        assert processes.memory() is not None
+        memory = processes.memory()
+        assert memory is not None
+        assert memory.peak_bytes >= memory.rss_bytes > 1 << 20
         Cgroup(processes).sample()
 
 

@@ -141,6 +141,14 @@ def test_the_quiet_half_of_the_rounds_counts() -> None:
     assert value("lone.blocked", questions=questions) == 0.7
 
 
+def test_a_ping_that_was_sent_late_is_measured_against_what_was_left() -> None:
+    """The probe may have had no core; one that was sent when the answer was nearly there says nothing."""
+    late = lone(ping_after_s=0.013, ping_during_s=0.0072)
+    assert value("lone.blocked", questions=late) == 1.0
+    assert value("lone.blocked", questions=lone(ping_after_s=0.013, ping_during_s=0.0002)) == 0.0
+    assert value("lone.blocked", questions=lone(ping_after_s=0.015)) is None
+
+
 def test_a_storm_counts_what_was_late_and_asked_for_again() -> None:
     """One that never opened is late too."""
     connections = (
@@ -223,6 +231,20 @@ def test_memory_counts_all_processes() -> None:
     ]
     found = gather(result(evidence={"samples": {"processes": samples}}))
     assert (found["memory.growth"].value, found["memory.at_peak"].value) == (4.0, 1.0)
+
+
+def test_memory_that_leaps_between_two_looks_is_seen_by_the_kernel() -> None:
+    """What the kernel tells of the end counts where it is above every peak that was seen before."""
+    samples = {"memory": [{"t_s": t, "rss_bytes": 50 << 20, "peak_bytes": 70 << 20} for t in (0, 1)]}
+
+    def at_the_end(peak: int) -> tuple[object, object]:
+        child = {"exit_code": -9, "stopped_by_probe": False, "peak_rss_bytes": peak << 20}
+        found = gather(result(evidence={"samples": samples, "child": child}))
+        return found["memory.growth"].value, found["memory.at_peak"].value
+
+    assert at_the_end(200) == (4.0, 1.0)
+    # That may be the peak of long ago.
+    assert at_the_end(71) == (1.0, 1.0)
 
 
 def redis(*samples: dict[str, Any], **parts: Any) -> object:

@@ -1,14 +1,19 @@
 """A server that the probe starts itself, so that it can see inside; and stops, itself and its children alone.
 
-Its output goes to a file of its own: the end of it is evidence.
+Its output goes to a file of its own: the end of it is evidence. So is the most memory that it ever had, as the kernel
+tells it whoever waits for its end: a process that outgrows a limit may do so between two looks at it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import signal
+import subprocess
+import sys
 import tempfile
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -24,6 +29,8 @@ __all__ = ("Child",)
 
 _LOG_BYTES: Final = 16_384
 _STOP_S: Final = 5.0
+# getrusage(2): kibibytes, on macOS bytes.
+_MAXRSS_BYTES: Final = 1 if sys.platform == "darwin" else 1024
 # A server may start one of its own before it listens itself; no WebSocket is there.
 _STORES: Final = ("redis-server", "valkey-server", "postgres")
 
@@ -34,14 +41,19 @@ class Child:
     Use `start`; whoever starts one calls `stop`.
     """
 
-    def __init__(self, process: asyncio.subprocess.Process, log: str, command: Sequence[str]) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], log: str, command: Sequence[str]) -> None:
         self._process = process
         self._log = log
         self._command = tuple(command)
-        self._began = time.monotonic()
         self._ended_by_us = False
         self._stopped = False
         self._tail: str | None = None
+        self._ended = asyncio.Event()
+        self._peak_bytes: int | None = None
+        # A new process begins with what its parent had, until it becomes another program.
+        self._least_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _MAXRSS_BYTES
+        self._loop = asyncio.get_running_loop()
+        threading.Thread(target=self._reap, name="roomful-probe-child", daemon=True).start()
 
     @classmethod
     async def start(cls, command: Sequence[str], environment: Mapping[str, str] | None = None) -> Child:
@@ -53,9 +65,10 @@ class Child:
         descriptor, log = tempfile.mkstemp(prefix="roomful-probe-", suffix=".log")
         variables = {**os.environ, "PYTHONUNBUFFERED": "1", **(environment or {})}
         try:
-            process = await asyncio.create_subprocess_exec(
-                *command,
-                stdin=asyncio.subprocess.DEVNULL,
+            process = await asyncio.to_thread(
+                subprocess.Popen,
+                list(command),
+                stdin=subprocess.DEVNULL,
                 stdout=descriptor,
                 stderr=descriptor,
                 env=variables,
@@ -113,14 +126,24 @@ class Child:
                 return
 
     def report(self) -> dict[str, object]:
-        """Return the command, how it ended if it has, and the end of its output."""
+        """Return the command, how it ended if it has, its memory at the most then, and the end of its output."""
         return {
             "command": list(self._command),
             "pid": self.pid,
             "exit_code": self._process.returncode,
             "stopped_by_probe": self._ended_by_us,
+            "peak_rss_bytes": self._peak_bytes,
             "log_tail": self._tail if self._tail is not None else self._read_tail(),
         }
+
+    async def ended(self, *, timeout_s: float) -> bool:
+        """Wait until the command has ended by itself; return whether it has."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._ended.wait()
+        except TimeoutError:
+            return False
+        return True
 
     async def stop(self) -> None:
         """Stop the command and what it started: politely, then not. The second time nothing happens."""
@@ -131,16 +154,22 @@ class Child:
         if self._process.returncode is None:
             self._ended_by_us = True
             self._signal(signal.SIGTERM)
-            try:
-                async with asyncio.timeout(_STOP_S):
-                    await self._process.wait()
-            except TimeoutError:
-                pass
+            await self.ended(timeout_s=_STOP_S)
         # Its session is its own, so this reaches workers that outlived it and nobody else.
         self._signal(signal.SIGKILL)
-        await self._process.wait()
+        await self._ended.wait()
         with suppress(OSError):
             await asyncio.to_thread(Path(self._log).unlink)
+
+    def _reap(self) -> None:
+        """Wait for the end, in a thread of its own: asyncio's own way forgets what the process used."""
+        _, status, usage = os.wait4(self.pid, 0)
+        self._loop.call_soon_threadsafe(self._note_end, status, usage.ru_maxrss * _MAXRSS_BYTES)
+
+    def _note_end(self, status: int, peak_bytes: int) -> None:
+        self._process.returncode = os.waitstatus_to_exitcode(status)
+        self._peak_bytes = peak_bytes if peak_bytes > self._least_bytes else None
+        self._ended.set()
 
     def _signal(self, number: signal.Signals) -> None:
         with suppress(ProcessLookupError, PermissionError):

@@ -21,7 +21,7 @@ from typing import TypeVar
 from roomful.probe.arguments import Arguments, parse
 from roomful.probe.child import Child
 from roomful.probe.diagnosis import diagnose
-from roomful.probe.errors import ExitCode, ProbeError, Unmeasurable
+from roomful.probe.errors import ExitCode, ProbeError, Unmeasurable, Unreachable
 from roomful.probe.findings import Diagnosis
 from roomful.probe.intervention.knobs import setting_of
 from roomful.probe.intervention.rounds import Plan, intervene
@@ -37,6 +37,7 @@ from roomful.probe.terminal import make_view, say, show_verdict
 __all__ = ("add_parser", "main", "run")
 
 _T = TypeVar("_T")
+_DYING_S = 2.0
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -133,8 +134,11 @@ async def _run(arguments: Arguments, options: Options, child: Child | None, stop
         result.stopped_by = str(error)
     finally:
         view.close()
-        if child is not None:
-            result.evidence["child"] = child.report()
+    if child is not None:
+        if isinstance(failure, Unreachable) or not result.reachable:
+            # Its sockets are closed before it has quite ended, and how it ended is evidence.
+            await child.ended(timeout_s=_DYING_S)
+        result.evidence["child"] = child.report()
     result.diagnosis = await _diagnose(arguments, result, child, stop, clock)
     if failure is not None:
         result.verdict |= {"outcome": type(failure).__name__.lower(), "exit_code": int(failure.exit_code)}

@@ -282,6 +282,11 @@ class Result:
     verdict: dict[str, object] = field(default_factory=dict)
     diagnosis: Diagnosis | None = None
 
+    @property
+    def reachable(self) -> bool:
+        """Whether the server could be reached whenever that was tried, as far as the baselines tell."""
+        return all(baseline.get("reachable") is not False for baseline in self.baselines)
+
 
 def to_json(value: object) -> object:
     """Return values as what `json.dumps` takes: enums by value, dataclasses as objects, NaN not at all."""

@@ -98,11 +98,13 @@ class ProbeRun:
             self._evidence.start()
             self._step("baseline")
             await self._baseline("before")
-            await self._ask()
-            if options.rates:
-                await self._loads()
-            else:
-                await self._search()
+            try:
+                await self._ask()
+                await (self._loads() if options.rates else self._search())
+            except Unreachable:
+                # One that is ending may still take connections; whether anybody is there is seen a moment later.
+                await self._baseline("after")
+                raise
             self._step("baseline again")
             await self._baseline("after")
             self.result.complete = True

@@ -11,6 +11,7 @@ from roomful.probe.questions.storm import LATE_S
 __all__ = ("read",)
 
 _LEAST_ROUNDS: Final = 3
+_LEAST_LEFT: Final = 0.3
 _NEVER_S: Final = 10.0
 _WITH_THE_SERVER_S: Final = 0.5
 
@@ -40,11 +41,7 @@ def _lone(lone: Json) -> Iterator[Found]:
     if not echo_s or ping_s is None:
         return
     yield Found("lone.slowness", round(echo_s / max(ping_s, 1e-6), 2), at_s)
-    blocked = middle(
-        min(max(during_s - ping_s, 0.0) / max(number(each, "echo_s") or 0.0, echo_s), 1.0)
-        for each in rounds
-        if (during_s := number(each, "ping_during_s")) is not None
-    )
+    blocked = middle(_blocked(each, ping_s) for each in rounds)
     yield Found("lone.blocked", None if blocked is None else round(blocked, 3), at_s)
     spent_s = sum(number(each, "spent_s") or 0.0 for each in rounds)
     costs = [number(each, "cpu_s") for each in rounds]
@@ -53,6 +50,16 @@ def _lone(lone: Json) -> Iterator[Found]:
         free_s = spent_s - sum(number(each, "waited_s") or 0.0 for each in rounds)
         yield Found("lone.cpu", round(min(sum(known) / max(free_s, *known, 1e-6), 1.0), 3), at_s)
         yield Found("lone.waited", round(min(1 - free_s / spent_s, 1.0), 3), at_s)
+
+
+def _blocked(one: Json, ping_s: float) -> float | None:
+    """Return how much of the time that was left for the message, once a ping was sent, the ping waited too."""
+    echo_s, during_s = number(one, "echo_s") or 0.0, number(one, "ping_during_s")
+    left_s = echo_s - (number(one, "ping_after_s") or 0.0)
+    if during_s is None or left_s < _LEAST_LEFT * echo_s:
+        # It was sent too late to say anything.
+        return None
+    return min(max(during_s - ping_s, 0.0) / left_s, 1.0)
 
 
 def _quiet(rounds: list[Json]) -> list[Json]:

@@ -12,6 +12,8 @@ from roomful.probe.target import is_loopback
 __all__ = ("read",)
 
 _LEAST_SEGMENTS: Final = 100
+_UNSEEN: Final = 1.2
+"""So much above every peak that was seen, as samples are kept where a peak rose by a tenth: it came after the last."""
 # Signals that a program earns by itself: ILL, TRAP, ABRT, BUS, FPE, SEGV.
 _FAULTS: Final = frozenset((4, 5, 6, 7, 8, 11))
 
@@ -23,8 +25,9 @@ def read(result: Json) -> Iterator[Found]:
     url = part(result, "target").get("url")
     if isinstance(url, str) and (host := urlsplit(url).hostname):
         yield Found("server.local", is_loopback(host))
-    yield from _alive(result, part(evidence, "child"))
-    yield from _memory(samples)
+    child = part(evidence, "child")
+    yield from _alive(result, child)
+    yield from _memory(samples, child)
     yield from _network(items(samples, "tcp_info"))
     redis = items(samples, "redis")
     if redis:
@@ -50,7 +53,7 @@ def _alive(result: Json, child: Json) -> Iterator[Found]:
         yield Found("server.ended", f"exit code {code:g}" if signal is None else f"signal {signal:g}")
 
 
-def _memory(samples: Json) -> Iterator[Found]:
+def _memory(samples: Json, child: Json) -> Iterator[Found]:
     sums: list[tuple[float, float]] = []
     for sample in items(samples, "processes"):
         sizes = [number(each, "rss_bytes") for each in items(sample, "processes")]
@@ -61,6 +64,12 @@ def _memory(samples: Json) -> Iterator[Found]:
         (number(each, "t_s") or 0.0, number(each, "rss_bytes") or 0.0) for each in items(samples, "memory")
     ]
     sums.sort()
+    end = number(child, "peak_rss_bytes")
+    peaks = [number(each, "peak_bytes") for each in items(samples, "memory")]
+    seen = max((peak for peak in peaks if peak), default=None)
+    if sums and end is not None and seen is not None and end > _UNSEEN * seen:
+        # It grew faster than it could be looked at, and ended there.
+        sums.append((sums[-1][0], end))
     if len(sums) > 1:
         t_s, last = sums[-1]
         yield Found("memory.growth", round(last / sums[0][1], 3), t_s)

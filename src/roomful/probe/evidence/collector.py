@@ -12,6 +12,7 @@ import subprocess
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import asdict
 
 import psutil
 
@@ -22,6 +23,7 @@ from roomful.probe.evidence.sources import (
     AcceptQueue,
     Cgroup,
     Cost,
+    Memory,
     NetCounters,
     Pressure,
     Processes,
@@ -64,7 +66,7 @@ class Evidence:
         self._unavailable: dict[str, str] = {}
         self._failures: dict[str, int] = {}
         self._nothing: set[str] = set()
-        self._memory = 0
+        self._memory = Memory(0, 0)
         self._sources: list[Source] = []
         self._processes: Processes | None = None
         self._traffic: Traffic | None = None
@@ -152,7 +154,8 @@ class Evidence:
 
     def memory_now(self) -> int | None:
         """Return the resident bytes of the server's processes, when they can be seen."""
-        return None if self._processes is None else self._processes.memory()
+        memory = None if self._processes is None else self._processes.memory()
+        return None if memory is None else memory.rss_bytes
 
     def spent_now(self) -> Cost | None:
         """Return what the server's processes had by now, when they can be seen."""
@@ -174,10 +177,16 @@ class Evidence:
 
     def _read_memory(self) -> None:
         """Keep the memory where it has changed: a process that outgrows its limit is gone before the next sample."""
-        memory = self.memory_now()
-        if memory is not None and abs(memory - self._memory) > _MEMORY_STEP * memory:
+        memory = None if self._processes is None else self._processes.memory()
+        if memory is None:
+            return
+        step = _MEMORY_STEP * memory.rss_bytes
+        if (
+            abs(memory.rss_bytes - self._memory.rss_bytes) > step
+            or memory.peak_bytes - self._memory.peak_bytes > step
+        ):
             self._memory = memory
-            self._keep("memory", self._clock(), {"rss_bytes": memory})
+            self._keep("memory", self._clock(), asdict(memory))
 
     def _read(self, number: int) -> None:
         for source in self._sources:

@@ -14,6 +14,7 @@ __all__ = (
     "parse_pressure",
     "parse_skmem",
     "parse_stat",
+    "parse_status",
 )
 
 _SKMEM: Final = re.compile(r"skmem:\(([^)]*)\)")
@@ -89,6 +90,17 @@ def parse_stat(text: str) -> dict[str, int | str]:
         "major_faults": int(rest[9]),
         "blkio_ticks": int(rest[39]),
     }
+
+
+def parse_status(text: str) -> dict[str, int]:
+    """Read `/proc/PID/status`: the sizes in it, in bytes."""
+    found = {}
+    for line in text.splitlines():
+        name, _, value = line.partition(":")
+        number, _, unit = value.strip().partition(" ")
+        if unit == "kB" and number.isdigit():
+            found[name] = int(number) * 1024
+    return found
 
 
 def parse_listening(text: str, port: int) -> dict[str, int]:

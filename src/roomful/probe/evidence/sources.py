@@ -24,9 +24,20 @@ from roomful.probe.evidence.procfs import (
     parse_pressure,
     parse_skmem,
     parse_stat,
+    parse_status,
 )
 
-__all__ = ("AcceptQueue", "Cgroup", "NetCounters", "Pressure", "Processes", "SocketMemory", "Source")
+__all__ = (
+    "AcceptQueue",
+    "Cgroup",
+    "Cost",
+    "Memory",
+    "NetCounters",
+    "Pressure",
+    "Processes",
+    "SocketMemory",
+    "Source",
+)
 
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
@@ -40,6 +51,14 @@ class Cost:
 
     cpu_s: float
     waited_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Resident bytes of processes: now, and the most that each ever had."""
+
+    rss_bytes: int
+    peak_bytes: int
 
 
 class Source(Protocol):
@@ -170,17 +189,16 @@ class Processes:
                 self._pids.remove(pid)
         return {"processes": entries}
 
-    def memory(self) -> int | None:
-        """Return the resident bytes of all."""
-        if not self._pids:
-            return None
-        total = 0
+    def memory(self) -> Memory | None:
+        """Return the memory of all, when it can be seen."""
+        rss = peak = 0
         for pid in self._pids:
             try:
-                total += int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE
-            except (OSError, ValueError, IndexError):
+                status = parse_status(Path(f"/proc/{pid}/status").read_text())
+            except (OSError, ValueError):
                 continue
-        return total or None
+            rss, peak = rss + status.get("VmRSS", 0), peak + status.get("VmHWM", 0)
+        return Memory(rss, peak) if rss else None
 
     def spent(self) -> Cost | None:
         """Return what all threads had, when it can be seen."""

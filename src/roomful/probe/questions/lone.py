@@ -92,6 +92,7 @@ async def ask_lone(
         asked.write(b"".join(template.parts(marker.mark(number, 0)[0])))
         # While it is being handled, not before: the server may look at the other connection first.
         await asyncio.sleep(min(median(echoes) / 4, _MOST_WAIT_S) if echoes else 0)
+        after_s = time.perf_counter() - start
         during_s = await beside.ping(timeout_s=_TIMEOUT_S)
         try:
             async with asyncio.timeout(_TIMEOUT_S):
@@ -107,6 +108,7 @@ async def ask_lone(
                 "t_s": round(t_s, 4),
                 "echo_s": echo_s,
                 "ping_before_s": before_s,
+                "ping_after_s": round(after_s, 6),
                 "ping_during_s": during_s,
                 "spent_s": round(spent_s, 6),
                 "cpu_s": None if first is None or last is None else round(last.cpu_s - first.cpu_s, 6),
