@@ -1,6 +1,7 @@
 """Two waves of consumers that come, go and change groups while messages are sent, judged by the ledger.
 
-A program of its own, so that the peaks of memory are its own: it prints them, and what the ledger found.
+A program of its own, so that the peaks of memory are its own: it prints them, and what the ledger found. With a URL as
+its argument the groups are on that server, else in memory.
 """
 
 from __future__ import annotations
@@ -12,11 +13,14 @@ import json
 import os
 import random
 import resource
+import secrets
 import sys
+import time
 from collections import Counter
 from typing import Any
 
 import django
+from django.conf import settings
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.django.settings")
 django.setup()
@@ -33,11 +37,29 @@ PAUSE = 20  # messages that are sent before the loop has a turn
 
 
 class Wave:
-    """What one wave has sent and received."""
+    """What one wave has sent and received.
+
+    Attributes:
+        sent: Messages to each group, with the one that is under way.
+        under_way: The group of the message that is being sent; in memory nobody else runs meanwhile.
+    """
 
     def __init__(self) -> None:
         self.ledger = Ledger()
         self.sent: Counter[int] = Counter()
+        self.under_way: int | None = None
+
+    async def send(self, layer: Any, group: int) -> None:
+        self.sent[group] += 1
+        n = self.sent[group]
+        self.ledger.pushed(group, n, n)
+        self.under_way = group
+        await layer.group_send(f"g{group}", {"type": "numbered", "group": group, "n": n})
+        self.under_way = None
+
+    def done(self, group: int) -> int:
+        """Return the last message to a group that has been sent."""
+        return self.sent[group] - (self.under_way == group)
 
 
 class Beat:
@@ -55,21 +77,34 @@ class Beat:
 
 
 class Mover(AsyncWebsocketConsumer):
-    """Is in one group after another, never in one twice."""
+    """Is in one group after another, never in one twice.
+
+    What is under way while it joins or leaves may come or not, so nobody counts it.
+    """
 
     def __init__(self, wave: Wave, number: int) -> None:
         super().__init__()
         self.wave, self.number = wave, number
         self.group = -1
+        self.last = 0
+        self.open: set[tuple[int, int]] = set()
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         await self._leave()
-        self.group = int(text_data or "")
-        await self.channel_layer.group_add(f"g{self.group}", self.channel_name)
-        self.wave.ledger.expect(self.number, self.group, after=self.wave.sent[self.group])
+        group = int(text_data or "")
+        before = self.wave.done(group)
+        await self.channel_layer.group_add(f"g{group}", self.channel_name)
+        after = self.wave.sent[group]
+        self.open |= {(group, n) for n in range(before + 1, after + 1)}
+        self.wave.ledger.expect(self.number, group, after=after)
+        self.group, self.last = group, after
 
     async def numbered(self, event: dict[str, Any]) -> None:
-        self.wave.ledger.arrived(self.number, event["group"], event["n"], event["n"])
+        group, n = event["group"], event["n"]
+        if (group, n) not in self.open:
+            self.wave.ledger.arrived(self.number, group, n, n)
+        if group == self.group:
+            self.last = max(self.last, n)
 
     async def disconnect(self, code: int) -> None:
         # What still waited for it is not handled any more, as its client has gone.
@@ -77,9 +112,13 @@ class Mover(AsyncWebsocketConsumer):
             self.wave.ledger.ended(self.number)
 
     async def _leave(self) -> None:
-        if self.group >= 0:
-            await self.channel_layer.group_discard(f"g{self.group}", self.channel_name)
-            self.wave.ledger.left(self.number, self.group, until=self.wave.sent[self.group])
+        if self.group < 0:
+            return
+        await self.channel_layer.group_discard(f"g{self.group}", self.channel_name)
+        until = max(self.wave.done(self.group), self.last)
+        self.open |= {(self.group, n) for n in range(until + 1, self.wave.sent[self.group] + 1)}
+        self.wave.ledger.left(self.number, self.group, until=until)
+        self.group = -1
 
 
 async def live(wave: Wave, number: int, at: Beat, choose: random.Random) -> None:
@@ -116,11 +155,7 @@ async def run_wave(seed: int) -> dict[str, Any]:
     ]
     await asyncio.sleep(0)
     for number in range(MESSAGES):
-        group = choose.randrange(GROUPS)
-        wave.sent[group] += 1
-        n = wave.sent[group]
-        wave.ledger.pushed(group, n, n)
-        await layer.group_send(f"g{group}", {"type": "numbered", "group": group, "n": n})
+        await wave.send(layer, choose.randrange(GROUPS))
         if number % PAUSE == 0:
             beats[number // PAUSE % len(beats)].go_on()
             for _ in range(3):
@@ -140,17 +175,23 @@ async def run_wave(seed: int) -> dict[str, Any]:
         "faults": {verdict.value: count for verdict, count in faults.items()},
         "sent": statistics.sent,
         "full": statistics.full,
+        "lost": statistics.lost,
         "left": statistics.channels + statistics.groups,
     }
 
 
 async def main() -> None:
     """Run both waves."""
-    waves = []
+    if len(sys.argv) > 1:
+        config = {"hosts": [sys.argv[1]], "prefix": secrets.token_hex(6)}
+        settings.CHANNEL_LAYERS["default"]["CONFIG"] = config
+    began, waves = time.monotonic(), []
     for seed in (1, 2):
         waves.append(await run_wave(seed))
         gc.collect()
         waves[-1]["peak_kb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        waves[-1]["seconds"] = time.monotonic() - began
+    await get_channel_layer().close()
     sys.stdout.write(json.dumps(waves))
 
 

@@ -5,22 +5,26 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from contextlib import ExitStack
 
 import pytest
 
 from tests.examples.serving import ROOT
+from tests.layers.servers import BINARIES, Server
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_nothing_is_lost_in_silence_and_the_second_wave_needs_no_more_memory() -> None:
-    ran = subprocess.run(
-        [sys.executable, "-m", "tests.django.churn"], cwd=ROOT, capture_output=True, text=True, check=True
-    )
+@pytest.mark.parametrize("on", ["memory", *BINARIES])
+def test_nothing_is_lost_in_silence_and_the_second_wave_needs_no_more_memory(on: str) -> None:
+    with ExitStack() as stack:
+        where = [] if on == "memory" else [stack.enter_context(Server(BINARIES[on])).url]
+        command = [sys.executable, "-m", "tests.django.churn", *where]
+        ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     first, second = json.loads(ran.stdout)
     for wave in (first, second):
         assert wave["faults"] == {}
-        assert wave["full"] == 0
+        assert (wave["full"], wave["lost"]) == (0, 0)
         assert wave["left"] == 0
     assert second["sent"] > 100_000
     assert second["peak_kb"] <= first["peak_kb"] * 1.1
