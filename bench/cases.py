@@ -10,6 +10,7 @@ from bench.load.fanout import Fanout
 from bench.load.idle import Idle
 from bench.load.images import Images
 from bench.load.latency import Latency
+from bench.load.nodes import Nodes
 from bench.load.rooms import Rooms
 from bench.load.slow import SlowReader
 from bench.process import Server
@@ -116,6 +117,15 @@ _PER_DELIVERY = (
     Column("server_share", "server's core, %", 100, 0),
     Column("load_share", "load's core, %", 100, 0),
 )
+_PER_NODE = (
+    Column("cpu_s", "CPU of both nodes per delivery, µs", 1e6),
+    Column("pushing_s", "node that pushes, µs", 1e6),
+    Column("receiving_s", "node that receives, µs", 1e6),
+    Column("redis_s", "Redis per push, µs", 1e6, 0),
+    Column("writes", "writes per delivery", 1.0, 3),
+    Column("rate", "deliveries/s, thousand", 1e-3, 0),
+    Column("load_share", "load's core, %", 100, 0),
+)
 _PER_ECHO = (
     Column("cpu_s", "CPU per message, µs", 1e6),
     Column("rate", "messages/s, thousand", 1e-3, 0),
@@ -139,6 +149,12 @@ _IMAGES = (
     Column("before", "before it, MB", 1 / 2**20, 1),
 )
 _BASES = ("floor", "transport", "fastapi")
+_SHARING = ("nodes-channels-redis", "nodes-channels-pubsub", "nodes-socketio", "nodes-roomful")
+_APART = (
+    Aim("cpu_s", 1 / 30, None, "nodes-channels-redis", row="nodes-roomful"),
+    Aim("cpu_s", 1 / 30, None, "nodes-channels-pubsub", row="nodes-roomful"),
+    Aim("cpu_s", 1, None, "nodes-socketio", row="nodes-roomful"),
+)
 _ECHOING = (
     "floor", "transport", "asgi", "fastapi", "websockets", "picows", "socketify", "node-ws", "channels", *OURS,
 )  # fmt: skip
@@ -186,6 +202,25 @@ CASES = (
             Aim("cpu_s", 1 / 20, None, "channels", row="roomful-channels"),
             Aim("cpu_s", 1 / 15, None, "channels-redis", row="roomful-channels-redis"),
         ),
+    ),
+    Case(
+        "nodes-500-lone", "500 members on each of two nodes that share a Redis, 128 bytes, one message under way",
+        Nodes(members=1000, under_way=1), _SHARING, _PER_NODE, _SHARING[:-1], _APART,
+    ),
+    Case(
+        "nodes-500", "500 members on each of two nodes that share a Redis, 128 bytes, 16 messages under way",
+        Nodes(members=1000, under_way=16), _SHARING, _PER_NODE, _SHARING[:-1], _APART,
+    ),
+    Case(
+        "nodes-latency-100", "A push on one node to 100 members on another, at half of the rate of pushes one by one",
+        Latency(members=200, nodes=2), ("nodes-roomful",), _LATENCY, (),
+        (Aim("p99", 0.005, row="nodes-roomful"),),
+        rounds=3, pace=("nodes-roomful", 0.5),
+    ),
+    Case(
+        "nodes-latency-500", "A push on one node to 500 members on another, at half of the rate of pushes one by one",
+        Latency(members=1000, nodes=2), ("nodes-roomful",), _LATENCY, (),
+        rounds=3, pace=("nodes-roomful", 0.5),
     ),
     Case(
         "query-500", "500 connections with one message under way, each with one query by primary key on SQLite",

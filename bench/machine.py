@@ -14,7 +14,7 @@ __all__ = ("describe", "load_average")
 
 _PACKAGES = (
     "uvicorn", "uvloop", "httptools", "fastapi", "starlette", "websockets", "picows", "socketify", "channels",
-    "msgspec",
+    "channels_redis", "python-socketio", "redis", "hiredis", "msgspec",
 )  # fmt: skip
 _ASK = (
     "import importlib.metadata as m, json, platform, sys\n"

@@ -69,6 +69,11 @@ class Server:
         self._counts_path: str | None = None
 
     @property
+    def ports(self) -> tuple[int, ...]:
+        """Where it listens; its members are spread over all of them."""
+        return (self.port,)
+
+    @property
     def pid(self) -> int:
         """The id of its process."""
         assert self._process is not None

@@ -19,6 +19,8 @@ class Program(StrEnum):
     """As `fanout`, and its sender gets the text `ok` behind it."""
     ROOMS = "rooms"
     """A client names its rooms in the query (`?rooms=0001,0002`), a message its room in its first four characters."""
+    NODES = "nodes"
+    """As `fanout`, over two processes that share a Redis; `--redis` has its URL."""
     ECHO = "echo"
     """A message goes back to its sender as it is."""
     EVENT = "event"

@@ -13,7 +13,8 @@ __all__ = ("BIAS", "markdown")
 
 BIAS = """\
 **Bias.** This benchmark was written by the authors of Roomful, who chose the cases and know their own code best.
-It runs over the loopback interface of one machine, one server process on one core, with clients that do nothing else:
+It runs over the loopback interface of one machine, one server process on one core (two nodes and their Redis share
+it too), with clients that do nothing else:
 real networks, several processes and real clients cost more, and make the differences smaller.
 The rows do not do the same work: the kernel's floor, the raw transport loop, picows and socketify neither check
 origins, nor bound what a slow reader costs, nor number events.

@@ -19,7 +19,8 @@ FOLDER = Path(__file__).parent.parent
 _ROOM = frozenset((Program.FANOUT, Program.REPLY, Program.ROOMS))
 _ECHOES = frozenset((Program.ECHO, Program.EVENT))
 _ASKING = frozenset((Program.QUERY,))
-_ALL = frozenset(Program) - _ASKING
+_SHARING = frozenset((Program.NODES,))
+_ALL = frozenset(Program) - _ASKING - _SHARING
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,7 @@ class Row:
         needs: Packages, or what else must be there.
         command: Returns the command of a server that is no Python, for a program; or None where it cannot be had.
         has_tls: Whether it can speak TLS.
+        dialect: How its clients speak; see `bench.load.dialect`.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Row:
     needs: tuple[str, ...] = ()
     command: Callable[[Program], list[str] | None] | None = None
     has_tls: bool = True
+    dialect: str = "plain"
 
     @property
     def answers(self) -> bool:
@@ -118,6 +121,13 @@ ROWS = (
     Row("orm-roomful-channels", "Channels' consumers on Roomful with Django's ORM", _ASKING, "orm_roomful_channels",
         ("roomful", "channels", "uvicorn")),
     Row("orm-roomful", "Roomful with Django's ORM", _ASKING, "orm_roomful", ("roomful", "channels", "uvicorn")),
+    Row("nodes-channels-redis", "channels_redis on two nodes", _SHARING, "nodes_channels_redis",
+        ("channels", "channels_redis", "uvicorn")),
+    Row("nodes-channels-pubsub", "channels_redis' pub/sub layer on two nodes", _SHARING, "nodes_channels_pubsub",
+        ("channels", "channels_redis", "uvicorn")),
+    Row("nodes-socketio", "python-socketio's Redis manager on two nodes", _SHARING, "nodes_socketio",
+        ("socketio", "redis", "uvicorn"), dialect="socketio"),
+    Row("nodes-roomful", "Roomful on two nodes", _SHARING, "nodes_roomful", ("roomful", "hiredis", "uvicorn")),
     Row("roomful-asgi", "Roomful, plain ASGI", _ALL, "roomful_asgi", ("roomful", "uvicorn", "websockets")),
     Row("roomful", "Roomful", _ALL, "roomful_fast", ("roomful", "uvicorn")),
     Row("roomful-fastapi", "Roomful through FastAPI", _ALL, "roomful_fastapi", ("roomful", "fastapi", "uvicorn")),

@@ -14,10 +14,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bench.cases import Case
-from bench.load.fanout import Fanout
 from bench.load.latency import Latency
 from bench.machine import load_average
+from bench.pair import Pair
 from bench.process import Server
+from bench.programs import Program
 from bench.rows import FOLDER, Row, row_named
 from bench.sample import Sample
 
@@ -100,7 +101,7 @@ async def _paced(case: Case, plan: Plan, servers: dict[str, Server], say: Callab
     assert case.pace is not None
     assert isinstance(case.load, Latency)
     name, share = case.pace
-    full = replace(case, load=Fanout(members=case.load.members, under_way=16, room=b"0000"))
+    full = replace(case, load=case.load.at_full_rate)
     rates = [
         sample.figures["rate"]
         for _ in range(2)
@@ -135,7 +136,11 @@ async def _start(case: Case, plan: Plan, row: Row) -> Server:
     certificate = plan.certificate if case.has_tls else None
     command = row.start_command(plan.python, case.load.program, certificate=certificate, handler_s=handler_s)
     assert command is not None  # or it was skipped
-    server = Server(command, core=plan.core, folder=FOLDER, answers=row.answers, tls=case.has_tls)
+    server: Server
+    if case.load.program is Program.NODES:
+        server = Pair(command, core=plan.core, folder=FOLDER, dialect=row.dialect)
+    else:
+        server = Server(command, core=plan.core, folder=FOLDER, answers=row.answers, tls=case.has_tls)
     try:
         await server.start()
     except BaseException:

@@ -62,8 +62,8 @@ class Member(Protocol):
 class Carrier(Protocol):
     """Connects members, writes for them and feeds them."""
 
-    async def connect(self, port: int, paths: Sequence[str], members: Sequence[Member]) -> None:
-        """Open a connection for each member.
+    async def connect(self, ports: Sequence[int], paths: Sequence[str], members: Sequence[Member]) -> None:
+        """Open a connection for each member; where there are several ports, each takes an equal part of them in turn.
 
         Raises:
             Refused: The server did not accept one.
@@ -112,7 +112,12 @@ def pong_frame(payload: bytes) -> bytes:
     return client_frame(payload, opcode=_PONG)
 
 
-def open_sockets(port: int, paths: Sequence[str]) -> Iterator[tuple[socket.socket, bytes]]:
+def port_of(number: int, ports: Sequence[int], count: int) -> int:
+    """Return where one of so many members connects."""
+    return ports[number * len(ports) // count]
+
+
+def open_sockets(ports: Sequence[int], paths: Sequence[str]) -> Iterator[tuple[socket.socket, bytes]]:
     """Open a connection for each path, some at a time; return their sockets, which do not block, in order.
 
     With each comes what the server sent behind the handshake.
@@ -122,7 +127,8 @@ def open_sockets(port: int, paths: Sequence[str]) -> Iterator[tuple[socket.socke
     """
     for begin in range(0, len(paths), _CONNECTING_AT_ONCE):
         asked = []
-        for path in paths[begin : begin + _CONNECTING_AT_ONCE]:
+        for number, path in enumerate(paths[begin : begin + _CONNECTING_AT_ONCE], begin):
+            port = port_of(number, ports, len(paths))
             sock = socket.create_connection(("127.0.0.1", port), timeout=_HANDSHAKE_S)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.sendall(request(port, path))
@@ -210,7 +216,7 @@ class LoopCarrier:
         self._sockets: dict[int, _Socket] = {}
         self._members: Sequence[Member] = ()
 
-    async def connect(self, port: int, paths: Sequence[str], members: Sequence[Member]) -> None:
+    async def connect(self, ports: Sequence[int], paths: Sequence[str], members: Sequence[Member]) -> None:
         """Open a connection for each member, some at a time."""
         self._members = members
         numbers = iter(range(len(paths)))
@@ -218,6 +224,7 @@ class LoopCarrier:
 
         async def work() -> None:
             for number in numbers:
+                port = port_of(number, ports, len(paths))
                 make = partial(_Socket, request(port, paths[number]), number, members[number], self._log)
                 _, protocol = await loop.create_connection(make, "127.0.0.1", port, ssl=self._tls)
                 self._sockets[number] = protocol

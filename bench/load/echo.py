@@ -167,7 +167,7 @@ class Echo:
             _Client(number, partial(carrier.write, number), self) for number in range(self.connections)
         ]
         try:
-            await carrier.connect(server.port, [f"/{self.program}"] * self.connections, clients)
+            await carrier.connect(server.ports, [f"/{self.program}"] * self.connections, clients)
             if await self._learn(carrier, clients, _LEARN_S * (4 if self.asks else 1)):
                 await server.settle()
                 await self._measure(server, carrier, clients, sample, seconds)

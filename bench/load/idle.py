@@ -27,7 +27,7 @@ class Crowd:
         """Connect them."""
         stream = Stream(0)
         self.members = [Follower(stream) for _ in range(connections)]
-        await self._carrier.connect(server.port, [path] * connections, self.members)
+        await self._carrier.connect(server.ports, [path] * connections, self.members)
 
     def leave(self) -> None:
         """Let them go."""

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from bench.load.carrier import LogEntry
+from bench.load.fanout import Fanout
+from bench.load.nodes import Nodes
 from bench.load.pace import Meter
 from bench.load.room import Room
 from bench.load.stream import Stream
@@ -32,7 +34,7 @@ _LOOK_S = 0.02
 
 
 def histogram(
-    log: Iterable[LogEntry], stream: Stream, intended_ns: Sequence[int], *, members: int, first: int
+    log: Iterable[LogEntry], stream: Stream, intended_ns: Sequence[int], *, members: range, first: int
 ) -> array[int]:
     """Return how many deliveries took how long, in steps of 10 µs; the last step has all that took longer.
 
@@ -40,13 +42,13 @@ def histogram(
         log: The reads of all members.
         stream: What they got.
         intended_ns: When each frame was to be sent.
-        members: How many of the log's members are of the room.
+        members: Those of the log whose deliveries count.
         first: The first frame that counts.
     """
     counts = array("q", bytes(8 * _STEPS))
-    seen = [first] * members
+    seen = [first] * members.stop
     for ns, index, at in log:
-        if index >= members:
+        if index not in members:
             continue
         upto = stream.frames_before(at)
         for frame in range(seen[index], upto):
@@ -75,25 +77,37 @@ class Latency:
         members: Of the room.
         idle: Connections in another room, in which nothing is pushed.
         rate: Deliveries a second; set by a calibration when it is None.
+        nodes: Over how many nodes the members are spread; the first of them posts, and with two those of the other node
+            are the ones that count.
     """
 
     members: int
     idle: int = 0
     rate: float | None = None
     size: int = 128
+    nodes: int = 1
 
     @property
     def program(self) -> Program:
         """What the server must run."""
-        return Program.ROOMS
+        return Program.ROOMS if self.nodes == 1 else Program.NODES
+
+    @property
+    def at_full_rate(self) -> Fanout | Nodes:
+        """The load that finds the greatest rate."""
+        if self.nodes == 1:
+            return Fanout(members=self.members, under_way=16, room=b"0000")
+        return Nodes(members=self.members, under_way=1)
 
     async def run(self, server: Server, *, seconds: float) -> Sample:
         """Do one round."""
         assert self.rate is not None  # set by the calibration
         sample = Sample()
-        room = Room(server, size=self.size, prefix=b"0000", log_size=_MAX_READS)
+        is_alone = self.nodes == 1
+        room = Room(server, size=self.size, prefix=b"0000" if is_alone else b"", log_size=_MAX_READS)
         try:
-            await room.fill(self.members, "/rooms?rooms=0000", idle=self.idle, idle_path="/rooms?rooms=0001")
+            path = "/rooms?rooms=0000" if is_alone else f"/{self.program}"
+            await room.fill(self.members, path, idle=self.idle, idle_path="/rooms?rooms=0001")
             await server.settle()
             await self._measure(server, room, sample, _WARM_S + seconds * _LONGER, self.rate / self.members)
             room.judge(sample)
@@ -132,7 +146,8 @@ class Latency:
             sample.faults["stalled"] = 1
         meter.stop(len(room.posted) * self.members, sample)
         first = int(_WARM_S * messages_per_s)
-        counts = histogram(room.carrier.log(), room.stream, intended, members=self.members, first=first)
+        counting = range(0 if self.nodes == 1 else self.members // self.nodes, self.members)
+        counts = histogram(room.carrier.log(), room.stream, intended, members=counting, first=first)
         for name, share in (("p50", 0.5), ("p99", 0.99), ("p999", 0.999)):
             sample.figures[name] = percentile(counts, share)
         late.sort()

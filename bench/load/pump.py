@@ -78,7 +78,7 @@ class PumpCarrier:
         self._pump.poll_fd = self._poll.fileno()
         self._pump.read = self._read_callback = _READ(self._read)
 
-    async def connect(self, port: int, paths: Sequence[str], members: Sequence[Member]) -> None:
+    async def connect(self, ports: Sequence[int], paths: Sequence[str], members: Sequence[Member]) -> None:
         """Open a connection for each member, some at a time."""
         self._members = members
         count = len(members)
@@ -86,7 +86,7 @@ class PumpCarrier:
         self._slow = (ctypes.c_uint8 * count)()
         self._fds = (ctypes.c_int32 * count)()
         self._pump.places, self._pump.slow, self._pump.fds = self._places, self._slow, self._fds
-        for index, (sock, rest) in enumerate(open_sockets(port, paths)):
+        for index, (sock, rest) in enumerate(open_sockets(ports, paths)):
             member = members[index]
             self._sockets.append(sock)
             self._fds[index] = sock.fileno()

@@ -120,7 +120,7 @@ class Rooms:
         carrier: Carrier = PumpCarrier(Stream(0x1000)) if PumpCarrier.is_there() else LoopCarrier()
         house = _House(self, carrier)
         try:
-            await carrier.connect(server.port, house.paths, house.seats)
+            await carrier.connect(server.ports, house.paths, house.seats)
             await server.settle()
             meter = Meter(server, carrier)
             await house.use(seconds)

@@ -73,7 +73,7 @@ class SlowReader:
         stuck: socket.socket | None = None
         try:
             await room.fill(others, "/fanout")
-            [(stuck, _)] = open_sockets(server.port, ["/fanout"])
+            [(stuck, _)] = open_sockets(server.ports, ["/fanout"])
             await server.settle()
             sample.figures["before"] = memory_of(server.pid)["resident"]
             began = time.perf_counter()

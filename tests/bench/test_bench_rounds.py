@@ -9,8 +9,11 @@ from bench.cases import Load
 from bench.load.echo import Echo
 from bench.load.fanout import Fanout
 from bench.load.idle import Idle
+from bench.load.latency import Latency
+from bench.load.nodes import Nodes
 from bench.load.pump import PumpCarrier
 from bench.load.rooms import Rooms
+from bench.pair import Pair
 from bench.process import Server
 from bench.rows import FOLDER, row_named
 
@@ -46,6 +49,32 @@ async def test_a_round_finds_nothing_wrong(name: str, in_c: bool, monkeypatch: p
     if not in_c:
         monkeypatch.setattr(PumpCarrier, "is_there", staticmethod(lambda: False))
     await one_round("roomful", LOADS[name])
+
+
+@pytest.mark.parametrize(
+    ("row", "load"),
+    [
+        ("nodes-roomful", Nodes(members=6, under_way=2)),
+        ("nodes-roomful", Latency(members=6, rate=600.0, nodes=2)),
+        ("nodes-channels-pubsub", Nodes(members=6, under_way=2)),
+        ("nodes-socketio", Nodes(members=6, under_way=2)),
+    ],
+)
+async def test_a_round_over_two_nodes_finds_nothing_wrong(row: str, load: Nodes | Latency) -> None:
+    """Half of the members are on each; the CPU time of both nodes and of Redis is told apart."""
+    if (missing := row_named(row).missing(sys.executable)) is not None:
+        pytest.skip(missing)
+    command = row_named(row).start_command(sys.executable, load.program)
+    assert command is not None
+    core = min(os.sched_getaffinity(0))
+    pair = Pair(command, core=core, folder=FOLDER, dialect=row_named(row).dialect)
+    try:
+        await pair.start()
+        sample = await load.run(pair, seconds=0.05)
+    finally:
+        pair.stop()
+    sample.faults.pop("the load was late", None)  # as it may be on a machine that runs tests
+    assert (sample.faults, sample.figures["messages"] > 0) == ({}, True), (sample, pair.errors())
 
 
 async def test_idle_connections_have_a_price() -> None:
