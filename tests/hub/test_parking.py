@@ -8,6 +8,10 @@ import sys
 
 import pytest
 
+from roomful.core.dispatched import Dispatched
+from roomful.core.envelope import Envelope, Form
+from roomful.core.names import RoomName
+from roomful.core.positions import Position
 from roomful.hub.parking import TICK_S, Parking
 from tests.clock import VirtualLoop, after, other_tasks, passes
 from tests.hub.turning import TurnsScene
@@ -138,17 +142,71 @@ async def test_handler_that_cancels_its_own_task_harms_no_later_message(turning:
     await passes(2)
 
 
-async def test_parked_task_that_is_cancelled_together_with_a_message(turning: TurnsScene) -> None:
-    """Whoever stops the loop cancels all tasks; the connection can still end."""
+@pytest.mark.parametrize("is_first", [True, False])
+async def test_parked_task_that_is_cancelled_together_with_a_message(
+    turning: TurnsScene, is_first: bool
+) -> None:
+    """Whichever comes first in the pass, another task handles the message, and those behind it in order."""
+    turning.turns.offer("a")
+    await passes(2)
+    (task,) = other_tasks()
+    if is_first:
+        task.cancel()
+    turning.turns.offer("b")
+    task.cancel()
+    turning.turns.offer("c")
+    await passes(3)
+    assert turning.handler.finished == ["a", "b", "c"]
+    assert len(other_tasks() - {task}) == 1
+    turning.turns.end(1001, clean_up=True)
+    await passes(2)
+    assert turning.log == ["ended"]
+    assert turning.counters.unhandled == 0
+    assert other_tasks() == set()
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+async def test_parked_task_that_is_cancelled_together_with_a_dispatch(
+    turning: TurnsScene, is_first: bool
+) -> None:
+    """What is dispatched wakes the task in a later call, and is not lost either."""
+    turning.turns.offer("a")
+    await passes(2)
+    (task,) = other_tasks()
+    if is_first:
+        task.cancel()
+    envelope = Envelope(Form.TEXT, b"b")
+    turning.turns.dispatch(Dispatched(RoomName("g"), Position("e", 1), envelope), note=True)
+    if not is_first:
+        asyncio.get_running_loop().call_soon(task.cancel)
+    await passes(3)
+    assert turning.handler.finished == ["a", "b"]
+    turning.turns.end(1001, clean_up=True)
+    await passes(2)
+    assert turning.log == ["ended"]
+
+
+async def test_parked_task_that_is_cancelled_together_with_the_last_message(turning: TurnsScene) -> None:
+    """The end of the connection in the same pass changes nothing: the message is handled before the clean-up."""
     turning.turns.offer("a")
     await passes(2)
     (task,) = other_tasks()
     turning.turns.offer("b")
+    turning.turns.end(1006, clean_up=True)
     task.cancel()
+    await passes(4)
+    assert turning.handler.finished == ["a", "b"]
+    assert turning.handler.seen[-1] == ("closed", 1006)
+    assert turning.log == ["ended"]
+    assert timers() == []
+
+
+async def test_parked_task_that_is_cancelled_as_the_connection_ends(turning: TurnsScene) -> None:
+    """With nothing in hand it is simply gone."""
+    turning.turns.offer("a")
     await passes(2)
-    turning.turns.offer("c")
-    await passes(2)
-    assert turning.handler.finished == ["a", "c"]
+    (task,) = other_tasks()
+    task.cancel()
     turning.turns.end(1001, clean_up=True)
     await passes(2)
     assert turning.log == ["ended"]

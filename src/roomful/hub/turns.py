@@ -12,16 +12,14 @@ import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING
 
-from ..core.dispatched import Missed
-from .dispatch_inbox import DispatchInbox
-from .inbox import Inbox
+from .grace import Grace
 from .parking import Parking
+from .waiting import Waiting
 
 if TYPE_CHECKING:
     from ..core.limits import Limits
     from ..core.names import ConnectionId
     from ..core.ports import Handler
-    from .dispatch_inbox import Item
     from .statistics import Counters
 
 __all__ = ("Turns",)
@@ -34,7 +32,7 @@ _EAGER = sys.version_info >= (3, 12)
 _DEFECT = "connection %s: handler raised outside its turn"
 
 
-class Turns:
+class Turns(Waiting):
     """Runs the handler of one connection.
 
     It begins busy (`connect` is running) and takes its first turn with `begin`. When the connection has ended, what
@@ -55,22 +53,18 @@ class Turns:
         "_busy",
         "_code",
         "_context",
-        "_counters",
-        "_dispatches",
         "_ended",
+        "_grace",
         "_handler",
         "_held_back",
-        "_limits",
         "_loop",
         "_name",
         "_parked",
         "_parking",
         "_read_on",
         "_task",
-        "_timer",
         "_was_busy",
         "_worker",
-        "inbox",
     )
 
     def __init__(
@@ -84,18 +78,15 @@ class Turns:
         ended: Callable[[], None],
         parking: Parking | None = None,
     ) -> None:
+        super().__init__(limits, counters)
         self._name = name
         self._handler: Handler | None = handler
-        self._limits = limits
-        self._counters = counters
         self._read_on = read_on
         self._ended = ended
         self._parking = parking
         self._parked: asyncio.Future[Awaitable[None] | None] | None = None
         self._worker: asyncio.Task[None] | None = None
         self._was_busy = False
-        self.inbox: Inbox | None = None
-        self._dispatches: DispatchInbox | None = None
         self._busy = True
         self._held_back = False
         self._code: int | None = None
@@ -103,7 +94,7 @@ class Turns:
         # Kept, because on Python 3.11 asking for the running loop costs a system call.
         self._loop = asyncio.get_running_loop()
         self._task: asyncio.Task[None] | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._grace: Grace | None = None
 
     @property
     def is_busy(self) -> bool:
@@ -130,64 +121,36 @@ class Turns:
                 awaitable = None
             if awaitable is None:
                 self._rest()
-            elif (parked := self._parked) is not None:
+            elif (parked := self._parked) is not None and not parked.done():
                 self._parked = None
                 self._task = self._worker
                 parked.set_result(awaitable)
             else:
-                self._spawn(self._work(awaitable))
-                if self._code is not None:
-                    self._limit_grace()
+                self._parked = None  # its task is gone, or was cancelled in this pass
+                self._work_on(awaitable)
             return True
-        if self.inbox is None:
-            self._new_inbox()
-        assert self.inbox is not None  # it is there now
-        self.inbox.put(message)
+        inbox = self._new_inbox() if self.inbox is None else self.inbox
+        inbox.put(message)
         # What was on its way when the reading stopped still comes, so this must not forget that it has stopped.
-        self._held_back = self._held_back or self.inbox.is_full
+        self._held_back = self._held_back or inbox.is_full
         return not self._held_back
 
-    def dispatch(self, item: Item, *, note: bool) -> bool:
-        """Queue what was dispatched, behind all that waits. Returns False when it is not taken, which `note` has told.
+    @property
+    def _takes_dispatches(self) -> bool:
+        return self._handler is not None and self._code is None
 
-        It never runs a handler before it returns: a dispatcher that is a handler itself would run its like inside it.
-        """
-        if self._handler is None or self._code is not None:
-            return True  # nobody is left to be told
-        if self._dispatches is None:
-            self._dispatches = DispatchInbox(
-                max_messages=self._limits.max_dispatch_messages, max_bytes=self._limits.max_dispatch_bytes
-            )
-        turns = len(self._dispatches)
-        if isinstance(item, Missed):
-            self._dispatches.miss(item)
-            is_taken = True
-        else:
-            is_taken = self._dispatches.offer(item)
-            if not is_taken and note:
-                self._dispatches.note(item)
-        for _ in range(len(self._dispatches) - turns):
-            self._inbox_for_turns().put_turn()
-        return is_taken
-
-    def _inbox_for_turns(self) -> Inbox:
-        inbox = self._new_inbox() if self.inbox is None else self.inbox
+    def _wake(self) -> None:
         if not self._busy:
             self._busy = True
             self._loop.call_soon(self._go_on)
-        return inbox
-
-    def _new_inbox(self) -> Inbox:
-        limits = self._limits
-        self.inbox = Inbox(max_messages=limits.max_inbox_messages, max_bytes=limits.max_inbox_bytes)
-        return self.inbox
 
     def _go_on(self) -> None:
-        if self._code is None and (parked := self._parked) is not None:
+        if self._code is None and (parked := self._parked) is not None and not parked.done():
             self._parked = None
             self._task = self._worker
             parked.set_result(_pass())
         else:
+            self._parked = None
             self._resume()
 
     def end(self, code: int, *, clean_up: bool) -> None:
@@ -208,12 +171,6 @@ class Turns:
         if self._code is not None:
             self._close()
 
-    def _drop_dispatches(self) -> None:
-        # The end overtakes them: whoever dispatches to a consumer that has gone has nobody to tell.
-        if self._dispatches is not None:
-            self._counters.undispatched += self._dispatches.dispatches
-            self._dispatches = None
-
     def _start(self, message: str | bytes | None) -> Awaitable[None] | None:
         assert self._handler is not None  # released when nothing waits any more
         try:
@@ -225,15 +182,22 @@ class Turns:
             logger.exception(_DEFECT, self._name)
             return None
 
-    def _work_on(self) -> None:
-        self._spawn(self._work(None))
+    def _work_on(self, first: Awaitable[None] | None = None) -> None:
+        self._spawn(self._work(first))
         if self._code is not None:
             self._limit_grace()
 
     def _limit_grace(self) -> None:
         # A handler may have ended its own connection before it first waited, when there was no task to limit.
         if self._task is not None:
-            self._timer = self._loop.call_later(self._limits.handler_grace_s, self._cancel)
+            self._grace = Grace(
+                self._name,
+                self._task,
+                limits=self._limits,
+                counters=self._counters,
+                drop=self._drop,
+                give_up=self._close,
+            )
 
     def _spawn(self, coroutine: Coroutine[object, object, None]) -> None:
         # An eager task runs until it first waits, so that a handler which does not wait costs no pass of the loop.
@@ -296,18 +260,18 @@ class Turns:
     def _unpark(self) -> None:
         if (parked := self._parked) is not None:
             self._parked = self._worker = None
-            parked.set_result(None)
+            if not parked.done():
+                parked.set_result(None)
 
     def _disturbed(self, parked: asyncio.Future[Awaitable[None] | None]) -> None:
         """Know that the task was cancelled while it waited, by a handler or by whoever stops the loop."""
         if self._parked is parked:
             self._parked = self._worker = None
-        elif parked.done() and not parked.cancelled() and parked.result() is not None:
-            # A message came in the same pass. It is lost with the task, as it were with one of its own.
-            if isinstance(first := parked.result(), Coroutine):
-                first.close()
-            self._task = None
-            self._rest()
+        elif not parked.cancelled() and (first := parked.result()) is not None:
+            # A message came in the same pass, and another task handles it.
+            if self._grace is not None:
+                self._grace.stop()
+            self._work_on(first)
 
     async def _turn(self, awaitable: Awaitable[None]) -> None:
         try:
@@ -316,9 +280,9 @@ class Turns:
             logger.exception(_DEFECT, self._name)
 
     def _rest(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        if self._grace is not None:
+            self._grace.stop()
+            self._grace = None
         if self._code is None and not self.inbox:
             self.inbox = self._dispatches = None
             self._busy = False
@@ -333,44 +297,21 @@ class Turns:
         else:
             self._work_on()
 
-    def _cancel(self) -> None:
-        self._timer = None
-        if self.inbox and self.inbox.messages:
-            self._counters.unhandled += self.inbox.messages
+    def _drop(self) -> None:
+        if dropped := self._drop_messages():
             logger.warning(
                 "connection %s: %d messages dropped; the handler did not finish within %s s of the end",
                 self._name,
-                self.inbox.messages,
+                dropped,
                 self._limits.handler_grace_s,
             )
-        self.inbox = None
-        assert self._task is not None  # whose end would have stopped this timer
-        self._timer = self._loop.call_later(self._limits.cancel_timeout_s, self._give_up)
-        self._task.cancel()
-
-    def _give_up(self) -> None:
-        self._timer = None
-        logger.error(
-            "connection %s: handler ignores its cancellation for %s s",
-            self._name,
-            self._limits.cancel_timeout_s,
-        )
-        self._counters.stuck_handlers += 1
-        assert self._task is not None  # as above
-        self._task.add_done_callback(self._came_unstuck)
-        self._close()
-
-    def _came_unstuck(self, _task: asyncio.Task[None]) -> None:
-        self._counters.stuck_handlers -= 1
 
     def _close(self) -> None:
         self._unpark()
         handler, self._handler = self._handler, None
         ended, self._ended = self._ended, _nothing
         code = self._code
-        if self.inbox:
-            self._counters.unhandled += self.inbox.messages
-            self.inbox = None
+        self._drop_messages()
         if handler is None or code is None:
             ended()
             return
