@@ -75,18 +75,24 @@ async def test_close_behind_an_outbox_waits_until_it_is_drained(scene: Scene) ->
     assert scene.engine.statistics().paused == 0
 
 
-async def test_close_behind_an_outbox_that_does_not_drain_lets_go(scene: Scene) -> None:
-    """A client that does not read cannot keep a connection that is closing: it is let go with the code it was owed."""
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [(1001, (1001, "bye")), (1000, (CloseCode.STALE, "no progress in writing; reconnect and resume"))],
+)
+async def test_close_behind_an_outbox_that_does_not_drain_lets_go(
+    scene: Scene, code: int, told: tuple[int, str]
+) -> None:
+    """A client that does not read cannot keep a connection that is closing, and is not told that all was well."""
     ann = scene.client()
     ann.wire.pause()
     ann.connection.send("a")
-    ann.connection.close(1001, "bye")
+    ann.connection.close(code, "bye")
 
     await after(9.9)
     assert ann.wire.closed == []
     await after(0.2)
 
-    assert ann.wire.closed == [("close", 1001, "bye", 2.0)]
+    assert ann.wire.closed == [("close", *told, 2.0)]
     assert scene.engine.statistics().let_go == {"stuck": 1}
     ann.wire.resume()
     assert ann.written == []

@@ -162,6 +162,26 @@ async def test_a_client_that_goes_during_its_replay_leaves_nothing(scene: Scene)
     assert isinstance(await join, ConnectionClosed)
 
 
+async def test_who_leaves_during_its_join_is_no_member_afterwards(scene: Scene) -> None:
+    """Whoever calls `leave` meanwhile is heard, and the next join is one like any other."""
+    await pushed(scene, 3)
+    ann = scene.client(JSON)
+    scene.layer.history_gate = asyncio.get_running_loop().create_future()
+    join = soon(ann.connection.join("lobby", since="e:1"))
+    await passes(3)
+    ann.connection.leave("lobby")
+    ann.connection.leave("lobby")
+    scene.layer.history_gate.set_result(None)
+    await join
+    await pushed(scene, 1)
+    await passes(2)
+    assert ann.connection.rooms == frozenset()
+    assert scene.engine.statistics().rooms == 0
+    assert ann.written == ["lobby@2 2", "lobby@3 3", "joined lobby@3 recovered"]
+    await ann.connection.join("lobby")
+    assert ann.connection.rooms == {"lobby"}
+
+
 async def test_a_history_that_cannot_be_read_fails_the_join(scene: Scene) -> None:
     """The consumer decides what then; the next join tries again."""
     await pushed(scene, 3)

@@ -341,6 +341,31 @@ async def test_an_event_larger_than_the_history_empties_it(scene: Scene) -> None
     assert await read(scene, start) == ([b"2"], False)
 
 
+async def test_all_histories_together_are_bounded(clock: Clock) -> None:
+    """The one goes that was least recently pushed to or read; a room that is forgotten counts no more."""
+    scene = Scene(MemoryLayer(idle_room_s=60, max_history_bytes=20, clock=clock))
+    await scene.start()
+    keep = Retention(events=10, max_bytes=100, ttl_s=1000)
+    a, b, c = (RoomName(name) for name in "abc")
+    start = {room: Position(scene.publish(room, b"8 bytes.", keep=keep).position.epoch, 0) for room in (a, b)}
+    assert (await scene.layer.history(a, start[a], 9)).complete
+    start[c] = Position(scene.publish(c, b"8 bytes.", keep=keep).position.epoch, 0)
+    assert [(await scene.layer.history(room, start[room], 9)).complete for room in (a, b, c)] == [
+        True,
+        False,
+        True,
+    ]
+
+    clock.now += 2000
+    for room in (a, b, c):
+        scene.publish(room, b"8 bytes.")
+    start = {
+        room: Position(scene.publish(room, b"9 bytes..", keep=keep).position.epoch, 1) for room in (b, c)
+    }
+    pages = [await scene.layer.history(room, start[room], 9) for room in (b, c)]
+    assert [page.complete for page in pages] == [True, True]
+
+
 async def test_an_event_that_is_not_kept_ends_the_history(scene: Scene) -> None:
     """A policy that was changed leaves no holes either."""
     start = Position(scene.publish(payload=b"0", keep=KEEP).position.epoch, 0)

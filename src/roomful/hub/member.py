@@ -219,6 +219,8 @@ class Member(Outlet):
             self._wire.close(code, reason, linger_s=self._linger_s(code))
         else:
             self._closing = (code, reason)
+            if code == CloseCode.NORMAL:  # which would say that all is well, when what is owed is lost
+                code, reason = CloseCode.STALE, "no progress in writing; reconnect and resume"
             self._timer = asyncio.get_running_loop().call_later(
                 self._engine.limits.close_timeout_s, partial(self.let_go, code, reason, "stuck")
             )

@@ -47,6 +47,7 @@ class Memberships:
         "_arriving",
         "_attaching",
         "_layer",
+        "_leaving",
         "_limits",
         "_policies",
         "_replays",
@@ -65,6 +66,7 @@ class Memberships:
         self.rooms: dict[RoomName, Room[Member]] = {}
         self.attendants: Attendants | None = None
         self._arriving: dict[tuple[Member, RoomName], asyncio.Future[None]] = {}
+        self._leaving: set[tuple[Member, RoomName]] = set()  # those of them that are to leave at once
         self._attaching: dict[RoomName, asyncio.Task[None]] = {}
         self._layer = layer
         self._limits = limits
@@ -157,11 +159,16 @@ class Memberships:
         finally:
             self._arriving.pop(arriving).set_result(None)
             room.joining -= 1
+            if arriving in self._leaving:
+                self._leaving.remove(arriving)
+                self.leave(connection, name)
             self._drop_if_deserted(room)
         return Joined(room.top, recovered)
 
     def leave(self, connection: Member, room: str) -> None:
         """End a membership; what was pushed before is still written. No member, no effect.
+
+        A join that is under way ends with it: the member leaves as soon as it has arrived.
 
         Raises:
             RoomNameError: It cannot be a room's name.
@@ -169,6 +176,8 @@ class Memberships:
         name = self.name_of(room)
         if name in connection.memberships:
             connection.send_entries(self._leave(connection, name))
+        elif (connection, name) in self._arriving:
+            self._leaving.add((connection, name))
 
     def leave_all(self, connection: Member) -> list[Entry]:
         """End all memberships; return what the connection is still owed of them."""
@@ -185,6 +194,7 @@ class Memberships:
     def forget(self) -> None:
         """Know that the event loop has died, so that nothing that it left behind touches the layer any more."""
         self._arriving.clear()
+        self._leaving.clear()
         self._attaching.clear()
         self.rooms.clear()
 

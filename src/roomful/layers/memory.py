@@ -29,18 +29,18 @@ _MAX_PRODUCERS = 16  # of one room; in one process there is one, unless a hub wa
 class _History:
     """The events of one room that are kept; their offsets have no holes."""
 
-    __slots__ = ("_entries", "_first", "_size")
+    __slots__ = ("_entries", "_first", "size")
 
     def __init__(self, first: int) -> None:
+        self.size: int = 0
         self._entries: dict[int, tuple[float, bytes]] = {}  # by offset: any page is found at once
         self._first = first
-        self._size = 0
 
     def append(self, payload: bytes, keep: Retention, now: float) -> None:
         """Keep one event more, and drop what exceeds `keep`."""
         self._entries[self._first + len(self._entries)] = (now + keep.ttl_s, payload)
-        self._size += len(payload)
-        while len(self._entries) > keep.events or self._size > keep.max_bytes:
+        self.size += len(payload)
+        while len(self._entries) > keep.events or self.size > keep.max_bytes:
             self._drop()
         self.expire(now)
 
@@ -60,7 +60,7 @@ class _History:
         return tuple((Position(epoch, at), self._entries[at][1]) for at in range(start, end))
 
     def _drop(self) -> None:
-        self._size -= len(self._entries.pop(self._first)[1])
+        self.size -= len(self._entries.pop(self._first)[1])
         self._first += 1
 
 
@@ -99,6 +99,8 @@ class MemoryLayer:
         max_idle_rooms: Rooms without members that are remembered at most; those that would be forgotten next go first.
         key_ttl_s: Seconds for which an idempotency key is remembered.
         max_keys_per_room: Keys of one room that are remembered at most; the oldest are forgotten first.
+        max_history_bytes: Of the histories of all rooms together; beyond that the history goes which was least recently
+            pushed to or read, and whoever wants to resume from it is told.
         max_values: Values of `KeyedState` that are kept at most; no value is forgotten before its time, so what is new
             is refused then.
         clock: A monotonic time in seconds.
@@ -113,6 +115,7 @@ class MemoryLayer:
         max_idle_rooms: int = 10_000,
         key_ttl_s: float = 300.0,
         max_keys_per_room: int = 1000,
+        max_history_bytes: int = 256 * 1024 * 1024,
         max_values: int = 100_000,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -120,10 +123,13 @@ class MemoryLayer:
         self._max_idle_rooms = max_idle_rooms
         self._key_ttl_s = key_ttl_s
         self._max_keys_per_room = max_keys_per_room
+        self._max_history_bytes = max_history_bytes
         self._clock = clock
         self._token = secrets.token_urlsafe(6)
         self._epochs = 0
         self._rooms: dict[RoomName, _Room] = {}
+        self._history_sizes: OrderedDict[RoomName, int] = OrderedDict()  # the least recently used first
+        self._history_bytes = 0
         # When each idle room is forgotten, and a heap of when to look at one again: each stands there at most once.
         self._idle: dict[RoomName, float] = {}
         self._looks: list[tuple[float, RoomName]] = []
@@ -151,6 +157,8 @@ class MemoryLayer:
         self._values.clear()
         self._occupants.clear()
         self._rooms.clear()
+        self._history_sizes.clear()
+        self._history_bytes = 0
         self._idle.clear()
         self._looks.clear()
         self._looked_at.clear()
@@ -177,6 +185,7 @@ class MemoryLayer:
         state.offset += 1
         if keep is not None or state.history is not None:
             state.keep(payload, keep, self._clock())
+            self._weigh(room, state)
         if not state.is_attached:
             self._rest(room, state)
         state.producers[seq.producer] = (seq.number, state.offset)
@@ -216,6 +225,7 @@ class MemoryLayer:
         entries: tuple[tuple[Position, bytes], ...] = ()
         if state.history is not None:
             state.history.expire(self._clock())
+            self._weigh(room, state)
             entries = state.history.after(state.epoch, after.offset, limit)
         complete = bool(entries) and entries[0][0].offset == after.offset + 1
         return Page(entries, complete, top)
@@ -273,7 +283,18 @@ class MemoryLayer:
         """Remove and return a value; of all that ask, one gets it."""
         return self._values.take_once(key)
 
-    # ── Rooms that are forgotten ──
+    # ── What is forgotten ──
+
+    def _weigh(self, name: RoomName, room: _Room) -> None:
+        """Count what a room's history takes now, and drop whole histories while all take too much."""
+        self._history_bytes -= self._history_sizes.pop(name, 0)
+        if room.history is not None:
+            self._history_sizes[name] = room.history.size
+            self._history_bytes += room.history.size
+        while self._history_bytes > self._max_history_bytes:
+            oldest, size = self._history_sizes.popitem(last=False)
+            self._rooms[oldest].history = None
+            self._history_bytes -= size
 
     def _room(self, name: RoomName) -> _Room:
         state = self._rooms.get(name)
@@ -308,6 +329,7 @@ class MemoryLayer:
                 self._look_at(name, end)
             elif end == when:
                 del self._idle[name], self._rooms[name]
+                self._history_bytes -= self._history_sizes.pop(name, 0)
 
     @staticmethod
     def _earlier_of_producer(state: _Room, seq: ProducerSeq) -> int | None:
