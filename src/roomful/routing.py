@@ -26,7 +26,7 @@ from .consumers import Scope
 from .core.access import SCOPE_OUTER
 from .core.errors import RouteError
 from .core.refusal import refusal_response, respond
-from .endpoint import Receive, Send
+from .endpoint import Receive, Send, TellBrowsers
 
 if TYPE_CHECKING:
     from .assembly import Hub
@@ -136,8 +136,9 @@ def mount(prefix: str, app: App) -> Route:
 class URLRouter:
     """Chooses an application by the path; the first route that fits gets the connection.
 
-    A WebSocket that no route fits is refused with 404 (with the server's own refusal where it cannot send a response),
-    a request is answered with 404. Under a `root_path` the patterns stand for what follows it, as in Starlette.
+    A WebSocket that no route fits is refused with 404 (with the server's own refusal where it cannot send a response;
+    with 4503 inside `roomful.endpoint.TellBrowsers`), a request is answered with 404. Under a `root_path` the patterns
+    stand for what follows it, as in Starlette.
 
     Args:
         routes: What `route` and `mount` return.
@@ -184,7 +185,8 @@ class ProtocolTypeRouter:
     """Chooses an application by the type of the scope, and runs a hub as long as the server runs.
 
     `lifespan` is always answered. The hub is started when the lifespan application, if there is one, has started, and
-    closed before it is told to shut down, so that consumers find what they need until their end.
+    closed before it is told to shut down, so that consumers find what they need until their end. Where the hub tells
+    browsers why they are refused (`Admission(tell_browsers=True)`), a path that leads nowhere does so too.
 
     Args:
         apps: An application for each type: `http`, `websocket`, and if wanted `lifespan`.
@@ -202,6 +204,9 @@ class ProtocolTypeRouter:
                 raise RouteError(f"application of {type_!r} is {app!r}; expected an ASGI application")
         self.apps: Mapping[str, App] = dict(apps)
         self.hub = hub
+        self._served: dict[str, App] = dict(apps)
+        if hub is not None and hub.gate.rules.tell_browsers and "websocket" in apps:
+            self._served["websocket"] = TellBrowsers(apps["websocket"])
 
     def __repr__(self) -> str:
         return f"<ProtocolTypeRouter {sorted(self.apps)!r}>"
@@ -215,7 +220,7 @@ class ProtocolTypeRouter:
         type_ = scope["type"]
         if type_ == "lifespan":
             await _Life(self.apps.get("lifespan", _quiet_life), self.hub).run(scope, receive, send)
-        elif (app := self.apps.get(type_)) is not None:
+        elif (app := self._served.get(type_)) is not None:
             await app(scope, receive, send)
         else:
             known = ", ".join(map(repr, sorted(self.apps)))

@@ -12,6 +12,7 @@ from playwright.async_api import Browser, expect
 
 from roomful import Admission, Consumer, Event, Hub, JwtAuth, Principal, Refuse, Tickets
 from roomful.auth import Cookie, Header, Subprotocol
+from roomful.endpoint import TellBrowsers
 from roomful.fastapi import consumer_route
 from tests.auth.keys import SECRET, token
 from tests.browser.windows import Windows
@@ -37,6 +38,8 @@ async def site(*, tell_browsers: bool) -> tuple[Server, Tickets]:
         admission=Admission(tell_browsers=tell_browsers, max_per_address=3),
     )
     app = FastAPI(lifespan=hub.lifespan)
+    if tell_browsers:
+        app.add_middleware(TellBrowsers)  # type: ignore[arg-type] # Starlette's own shape of a middleware
 
     @app.get("/", response_class=HTMLResponse)
     async def page() -> Any:
@@ -70,6 +73,8 @@ async def test_page_learns_why_only_by_a_code(browser: Browser, tell_browsers: b
         ("403", ["roomful", right]),
         ("404", ["roomful", right]),
         ("503", ["roomful", right]),
+        ("403", ["chat.v2", "chat.v1", right]),
+        ("no/where", ["chat.v2", "chat.v1", right]),
     ):
         answer = await page.evaluate(DIAL, [f"ws://127.0.0.1:{server.port}/ws/{room}", protocols])
         found[room, len(protocols)] = (answer["code"], answer["reason"])
@@ -82,6 +87,8 @@ async def test_page_learns_why_only_by_a_code(browser: Browser, tell_browsers: b
         ("403", 2): (4501, "not here"),
         ("404", 2): (4503, "not here"),
         ("503", 2): (1013, "not here"),
+        ("403", 3): (4501, "not here"),
+        ("no/where", 3): (4501, ""),
     }
     assert found == (expected if tell_browsers else dict.fromkeys(expected, (1006, "")))
 

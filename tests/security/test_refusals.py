@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+from typing import Annotated, Any
 
 import pytest
+from fastapi import Depends, FastAPI, HTTPException, WebSocketException
 
-from roomful import Admission, Consumer, Hub, JwtAuth, Refuse
+from roomful import Admission, Consumer, Hub, JwtAuth, Limits, Refuse
+from roomful.endpoint import TellBrowsers
+from roomful.fastapi import consumer_route
 from roomful.routing import ProtocolTypeRouter, URLRouter, route
 from roomful.testing import ConnectionClosed, Refused
 from tests.auth.keys import SECRET, token
-from tests.security.door import Echo, bearer, opened, request
+from tests.security.door import Echo, bearer, opened, request, until_closed
 
 CASES = {
     "401": ({}, {}, 401, 4500),
@@ -72,6 +76,74 @@ async def test_refusal_can_be_a_code(transport: str, case: str) -> None:
     assert second.close_reason
 
 
+@pytest.mark.parametrize(
+    ("offered", "answered"),
+    [
+        (["chat.v2", "chat.v1"], "chat.v2"),
+        (["chat.v2", "roomful"], "roomful"),
+        (["roomful.token.forged", "chat.v1"], "chat.v1"),
+    ],
+)
+@pytest.mark.parametrize("case", ["nobody", "elsewhere", "refused", "closed", "late"])
+async def test_code_reaches_a_page_that_offers_subprotocols(
+    transport: str, case: str, offered: list[str], answered: str
+) -> None:
+    """A browser hears no code unless one of them is answered, whoever refuses; a secret among them never is."""
+
+    class Guarded(Consumer):
+        async def connect(self) -> None:
+            if case == "refused":
+                raise Refuse(404, "nothing here")
+            if case == "late":
+                await asyncio.Event().wait()
+            await self.close(4444, "closed")
+
+    auth = JwtAuth(key=SECRET, algorithms=["HS256"]) if case == "nobody" or "forged" in offered[0] else ()
+    hub = Hub(
+        auth=auth,
+        admission=Admission(tell_browsers=True, anonymous=case != "nobody"),
+        limits=Limits(handshake_timeout_s=0.05),
+    )
+    if "forged" in offered[0]:
+        case = "nobody"
+    async with (
+        opened(transport, hub, Guarded) as door,
+        door.connect("/nowhere" if case == "elsewhere" else "/", subprotocols=offered) as client,
+    ):
+        _, code, _ = await until_closed(client)
+
+    assert code == {"nobody": 4500, "elsewhere": 4503, "refused": 4503, "closed": 4444, "late": 1013}[case]
+    assert client.accepted_subprotocol == answered
+
+
+@pytest.mark.parametrize("offered", ["a b", "(", "é", ",", "a b, chat.v1"])
+async def test_subprotocol_that_is_none_disturbs_no_refusal(transport: str, offered: str) -> None:
+    """What cannot stand in an answer is not answered, and is no reason for the server to fail."""
+    async with opened(transport, hub_with(tell_browsers=True)) as door:
+        status, headers, _ = await request(
+            door.port,
+            "GET / HTTP/1.1\nHost: localhost\nUpgrade: websocket\nConnection: Upgrade\nSec-WebSocket-Version: 13\n"
+            f"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\nSec-WebSocket-Protocol: {offered}",
+        )
+
+    # A server may find fault with the header itself.
+    assert status in (101, 400)
+    assert headers.get("sec-websocket-protocol") in (None, "chat.v1")
+
+
+async def test_our_subprotocol_is_answered_wherever_it_is_offered(transport: str) -> None:
+    """A page that is written for tokens works where none is asked for; other names are the application's to choose."""
+    for hub in (
+        Hub(),
+        Hub(auth=JwtAuth(key=SECRET, algorithms=["HS256"]), admission=Admission(anonymous=True)),
+    ):
+        async with opened(transport, hub) as door:
+            for offered, answered in ((["roomful", "x"], "roomful"), (["x"], None), ([], None)):
+                async with door.connect(subprotocols=offered) as client:
+                    await client.receive()
+                    assert client.accepted_subprotocol == answered
+
+
 async def test_path_that_leads_nowhere_is_404(transport: str) -> None:
     """The router says so by itself."""
     hub = Hub()
@@ -81,6 +153,51 @@ async def test_path_that_leads_nowhere_is_404(transport: str) -> None:
             await door.connect("/there").__aenter__()
 
     assert refused.value.status == 404
+
+
+async def test_path_that_leads_nowhere_is_told_to_pages_too(transport: str) -> None:
+    """Where the hub tells browsers, so does the router; around an application of any kind it is middleware."""
+    hub = Hub(admission=Admission(tell_browsers=True))
+    async with opened(transport, hub) as door, door.connect("/there") as client:
+        assert await until_closed(client) == ([], 4503, "not found")
+
+
+async def test_whatever_fastapi_refuses_is_told_to_pages(transport: str) -> None:
+    """A path without a route, an `HTTPException` with its detail, a `WebSocketException` with its own code."""
+    hub = Hub(admission=Admission(tell_browsers=True))
+    app = FastAPI(lifespan=hub.lifespan)
+    app.add_middleware(TellBrowsers)  # type: ignore[arg-type] # Starlette's own shape of a middleware
+
+    async def refuses(why: str) -> None:
+        if why == "http":
+            raise HTTPException(401, "who are you?")
+        if why == "socket":
+            raise WebSocketException(4444, "not you")
+
+    @consumer_route(app, "/outside/{why}", hub=hub, dependencies=[Depends(refuses)])
+    class Outside(Echo):
+        pass
+
+    @consumer_route(app, "/inside/{why}", hub=hub)
+    class Inside(Consumer):
+        async def connect(self, asked: Annotated[None, Depends(refuses)]) -> None:
+            await self.accept()
+
+    seen = {}
+    async with opened(transport, hub, app=app) as door:
+        for path in ("/nowhere", "/outside/http", "/outside/socket", "/inside/http", "/outside/no"):
+            async with door.connect(path, subprotocols=["chat.v1"]) as client:
+                if path == "/outside/no":
+                    assert (await client.receive()).type == "hello"
+                    continue
+                seen[path] = (*(await until_closed(client))[1:], client.accepted_subprotocol)
+
+    assert seen == {
+        "/nowhere": (4501, "", "chat.v1"),
+        "/outside/http": (4500, "who are you?", "chat.v1"),
+        "/outside/socket": (4444, "not you", "chat.v1"),
+        "/inside/http": (4500, "who are you?", "chat.v1"),
+    }
 
 
 async def test_middleware_refuses_likewise(transport: str) -> None:

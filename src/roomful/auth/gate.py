@@ -24,7 +24,7 @@ from ..core.access import (
     Verifier,
 )
 from ..core.errors import NotAuthenticated, Refuse
-from ..core.refusal import unauthorised
+from ..core.refusal import offered_subprotocol, unauthorised
 from . import audit
 from .addresses import Addresses
 from .admission import Admission, Census
@@ -57,6 +57,7 @@ class Visit:
         verifier: What can renew the principal, if anything.
         needs_first_message: Whether the first message has to say who it is.
         subprotocol: What the handshake is answered with unless the consumer says otherwise.
+        offered: What it is answered with when it is accepted only to be closed.
     """
 
     address: str | None
@@ -64,6 +65,7 @@ class Visit:
     verifier: Verifier | None
     needs_first_message: bool
     subprotocol: str | None
+    offered: str | None
 
 
 class Gate:
@@ -99,7 +101,7 @@ class Gate:
         self._verifier = self._verifiers[0] if len(self._verifiers) == 1 else _Each(self._verifiers)
         self._origins = origins or Origins()
         self._addresses = Addresses(self.rules.trusted_proxies)
-        # Where nothing is counted and nobody is asked, a connection needs no guard.
+        # Where nothing is counted, nobody is asked and no subprotocol is offered, a connection needs no guard.
         self._is_plain = (
             not self._auth
             and permissions is None
@@ -124,7 +126,7 @@ class Gate:
         self._bind()
         address = self._addresses.of(scope)
         try:
-            if self._is_plain and SCOPE_PRINCIPAL not in scope:
+            if self._is_plain and SCOPE_PRINCIPAL not in scope and not scope.get("subprotocols"):
                 self._check_origin(scope)
                 return None
             self._census.enter(address, asyncio.get_running_loop().time())
@@ -161,7 +163,8 @@ class Gate:
                 raise NotAuthenticated("missing", "credential is missing")
             needs_first_message = True
         scope[SCOPE_PRINCIPAL] = principal = principal or ANONYMOUS
-        return Visit(address, principal, verifier, needs_first_message, subprotocol_of(scope))
+        answer, offered = subprotocol_of(scope), offered_subprotocol(scope)
+        return Visit(address, principal, verifier, needs_first_message, answer, offered)
 
     async def _principal(self, scope: Scope) -> tuple[Principal | None, Verifier | None]:
         found = scope.get(SCOPE_PRINCIPAL)

@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 from urllib.parse import unquote_plus
 
-from ..core.access import SCOPE_OUTER, Scope
+from ..core.access import SCOPE_OUTER, SUBPROTOCOL, Scope
 from ..core.errors import NotAuthenticated
 from .headers import values_of
 
 __all__ = (
-    "SUBPROTOCOL",
     "Cookie",
     "Header",
     "Query",
@@ -24,9 +23,6 @@ __all__ = (
     "subprotocol_of",
     "take_first",
 )
-
-SUBPROTOCOL: Final = "roomful"
-"""What a client offers beside the subprotocol that holds its secret, and what it is answered with."""
 
 _ANSWER: Final = "roomful.subprotocol"
 
@@ -94,11 +90,14 @@ class Subprotocol:
         if not found:
             return None
         others = [name for name in offered if not name.startswith(self.prefix)]
-        scope["subprotocols"] = others
-        scope["headers"] = [
-            (name, ", ".join(others).encode("latin-1") if name == b"sec-websocket-protocol" else value)
-            for name, value in scope.get("headers") or ()
-        ]
+        inner: Scope | None = scope
+        while inner is not None:
+            inner["subprotocols"] = others
+            inner["headers"] = [
+                (name, ", ".join(others).encode("latin-1") if name == b"sec-websocket-protocol" else value)
+                for name, value in inner.get("headers") or ()
+            ]
+            inner = inner.get(SCOPE_OUTER)
         if others:
             scope[_ANSWER] = SUBPROTOCOL if SUBPROTOCOL in others else others[0]
         return _one([name.removeprefix(self.prefix) for name in found])
@@ -133,9 +132,12 @@ class Query:
 
 
 def subprotocol_of(scope: Scope) -> str | None:
-    """Return what a handshake is answered with because `Subprotocol` found its secret there."""
+    """Return what a handshake is answered with where nobody names another: ours, if it is offered.
+
+    Where `Subprotocol` found its secret there, another one will do as well: a browser wants one of them answered.
+    """
     answer: str | None = scope.get(_ANSWER)
-    return answer
+    return answer or (SUBPROTOCOL if SUBPROTOCOL in (scope.get("subprotocols") or ()) else None)
 
 
 def take_first(sources: Sequence[Source], scope: Scope) -> str | None:

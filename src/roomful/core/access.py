@@ -20,6 +20,7 @@ __all__ = (
     "SCOPE_OUTER",
     "SCOPE_PRINCIPAL",
     "SCOPE_VERIFIER",
+    "SUBPROTOCOL",
     "Access",
     "Authenticator",
     "Concealing",
@@ -43,6 +44,9 @@ SCOPE_VERIFIER: Final = "roomful.verifier"
 
 SCOPE_OUTER: Final = "roomful.outer"
 """The scope that a router has copied. Servers write its address into their logs, so secrets are taken out there too."""
+
+SUBPROTOCOL: Final = "roomful"
+"""What a client offers beside the subprotocol that holds its secret, and what it is answered with."""
 
 MAX_PRINCIPAL_ID_CHARACTERS: Final = 255
 """An id stands in log lines and in the index of connections; `sub` of OpenID Connect has the same bound (§2)."""
@@ -202,6 +206,7 @@ class Gatekeeper(Protocol):
         message_cost: Units that a message takes.
         byte_shift: By how many bits its length is shifted for the units that its bytes take.
         subprotocol: What the handshake is answered with when nobody names another.
+        offered: What it is answered with when it is accepted only to be closed.
         principal: Who is connected.
     """
 
@@ -211,6 +216,7 @@ class Gatekeeper(Protocol):
     message_cost: int
     byte_shift: int
     subprotocol: str | None
+    offered: str | None
     principal: Principal
 
     def admits(self, message: str | bytes) -> bool:

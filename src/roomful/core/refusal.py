@@ -5,13 +5,28 @@ It does not decide who is refused, and it knows no connection.
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
-from typing import Any, TypeAlias
+from http import HTTPStatus
+from typing import Any, Final, TypeAlias
 
+from .access import SUBPROTOCOL
 from .close_codes import MAX_REASON_BYTES, close_code_for_status
 from .errors import NotAuthenticated, Refuse
 
-__all__ = ("close_reason", "refusal_response", "refuse_handshake", "respond", "unauthorised")
+__all__ = (
+    "close_reason",
+    "offered_subprotocol",
+    "reason_of_response",
+    "refusal_response",
+    "refuse_handshake",
+    "respond",
+    "unauthorised",
+)
+
+_TOKEN: Final = re.compile(r"[-!#$%&'*+.^_`|~0-9a-zA-Z]+")
+"""What a subprotocol may be (RFC 6455 §4.1); a client may offer anything."""
 
 Headers = list[tuple[bytes, bytes]]
 Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -32,6 +47,40 @@ def refusal_response(
 def close_reason(reason: str) -> str:
     """Return as much of a reason as a close frame holds."""
     return reason.encode()[:MAX_REASON_BYTES].decode(errors="ignore")
+
+
+def offered_subprotocol(scope: Mapping[str, Any]) -> str | None:
+    """Return the subprotocol with which a handshake is accepted only to be closed: ours, else the first that is one.
+
+    A browser ends a handshake by itself, and hears no code, when none of the subprotocols that its page offers is
+    answered. Names of ours with a dot hold secrets, and are not sent back.
+    """
+    offered: Sequence[str] = scope.get("subprotocols") or ()
+    if SUBPROTOCOL in offered:
+        return SUBPROTOCOL
+    return next(
+        (name for name in offered if _TOKEN.fullmatch(name) and not name.startswith(f"{SUBPROTOCOL}.")), None
+    )
+
+
+def reason_of_response(status: int, body: bytes) -> str:
+    """Return what an HTTP response says, as much of it as a close frame holds.
+
+    Its text; of JSON its `detail`, as FastAPI writes it; else what its status is called.
+    """
+    text = body.decode(errors="replace").strip()
+    if text.startswith("{"):
+        try:
+            detail = json.loads(text).get("detail")
+        except (ValueError, RecursionError):
+            detail = None
+        text = detail if isinstance(detail, str) else ""
+    if not text or text.startswith("<"):
+        try:
+            text = HTTPStatus(status).phrase
+        except ValueError:
+            text = ""
+    return close_reason(text)
 
 
 def unauthorised(error: NotAuthenticated) -> Refuse:
@@ -69,9 +118,7 @@ async def refuse_handshake(
     code = int(close_code_for_status(refusal.status))
     close = {"type": "websocket.close", "code": code, "reason": close_reason(refusal.reason)}
     if tell_browsers:
-        # Browsers end a handshake by themselves when none of the subprotocols that they offer is answered.
-        offered = scope.get("subprotocols") or (None,)
-        await send({"type": "websocket.accept", "subprotocol": offered[0]})
+        await send({"type": "websocket.accept", "subprotocol": offered_subprotocol(scope)})
         await send(close)
     elif "websocket.http.response" in (scope.get("extensions") or {}):
         response = refusal_response(refusal.status, refusal.reason, refusal.headers)

@@ -65,6 +65,7 @@ class Guard(Allowance):
         "_verifier",
         "_warned",
         "attends",
+        "offered",
         "principal",
         "subprotocol",
         "watches",
@@ -73,6 +74,7 @@ class Guard(Allowance):
     def __init__(self, gate: Gate, visit: Visit, connection: Connection, *, speaks_events: bool) -> None:
         self.principal: Principal = visit.principal
         self.subprotocol: str | None = visit.subprotocol
+        self.offered: str | None = visit.offered
         self._gate = gate
         self._address = visit.address
         self._connection = connection

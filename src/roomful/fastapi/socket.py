@@ -9,7 +9,7 @@ from collections.abc import Iterable, MutableMapping
 from typing import Any, TypeAlias
 
 from ..core.errors import ConnectionClosed, InvalidState
-from ..core.refusal import close_reason
+from ..core.refusal import reason_of_response
 from ..hub import Connection
 
 __all__ = ("ConnectionSocket",)
@@ -62,7 +62,7 @@ class ConnectionSocket:
                 self._body += event.get("body", b"")
                 if not event.get("more_body", False):
                     # Only where a close code takes the response's place does anybody read the reason.
-                    reason = close_reason(self._body.decode(errors="replace"))
+                    reason = reason_of_response(self._status, self._body)
                     connection.refuse(self._status, self._body, self._headers, reason)
             case other:
                 raise InvalidState(f"event type is {other!r}; a WebSocket has no such event")

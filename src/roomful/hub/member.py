@@ -179,13 +179,17 @@ class Member(Outlet):
     def refuse(self, status: int, body: bytes, headers: Sequence[tuple[bytes, bytes]], reason: str) -> None:
         """Refuse the handshake; a connection that is already accepted is closed with the matching code."""
         if self._state is State.OPENING and self._engine.tells_browsers:
-            self.accept(None, {})
+            self._accept_to_close()
         if self._state is State.OPENING:
             self._state = State.CLOSING
             self._code = close_code_for_status(status)
             self._wire.refuse(status, body, headers)
         elif self._state is State.OPEN:
             self.close(close_code_for_status(status), reason)
+
+    def _accept_to_close(self) -> None:
+        # Browsers hear no code either where none of the subprotocols that they offer is answered.
+        self.accept(None if self.guard is None else self.guard.offered, {})
 
     def expire(self, status: int, body: bytes, headers: Sequence[tuple[bytes, bytes]]) -> None:
         """Refuse a handshake that takes too long; one that was accepted in time may go on."""
@@ -207,7 +211,7 @@ class Member(Outlet):
         check_close(code, reason)
         if self._state is State.OPENING:
             # Browsers see no code of a handshake that was refused, so it is accepted first.
-            self.accept(None, {})
+            self._accept_to_close()
         if self._state is not State.OPEN:
             return
         owed = self._engine.memberships.leave_all(self)
