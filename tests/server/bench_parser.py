@@ -21,7 +21,8 @@ from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 from websockets.version import version
 
-from roomful.server.parser import Parser, take_message, take_only
+from roomful.server.ordinary import take_message, take_only
+from roomful.server.parser import Parser
 from tests.server.serving import masked
 
 ROUNDS: Final = 15

@@ -14,7 +14,8 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 
-from roomful.server.parser import Close, Event, Parser, Ping, Pong, ProtocolError, take_message, take_only
+from roomful.server.ordinary import take_message, take_only
+from roomful.server.parser import Close, Event, Parser, Ping, Pong, ProtocolError
 
 __all__ = ("Verdict", "judge", "parse", "parse_as_wire")
 

@@ -5,7 +5,8 @@ import tracemalloc
 
 import pytest
 
-from roomful.server.parser import Close, Event, Parser, Ping, Pong, ProtocolError, take_message, take_only
+from roomful.server.ordinary import take_message, take_only
+from roomful.server.parser import Close, Event, Parser, Ping, Pong, ProtocolError
 from tests.server.serving import masked
 
 MAX = 1000
