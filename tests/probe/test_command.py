@@ -272,15 +272,27 @@ def test_mounted_parser_hands_on_all_words() -> None:
 def test_search_finds_what_was_planted(
     planted: Planted, tmp_path: Path, result: Callable[[], dict[str, object]]
 ) -> None:
-    """The byte, and the rate within 5 %."""
+    """The byte, and the rate within 5 %; a machine that is too busy for that makes the probe say so, and no more."""
     url = planted("--max-size", "54321", "--capacity", "400")
     options = ("--size", "128", "--clients", "2", "--max-burst", "0", "--time", "20", "--quiet")
-    assert probe(tmp_path, url, *options) == 0
-    found = result()
-    (cliff,) = found["cliffs"]  # type: ignore[misc]  # a list
-    (cell,) = found["cells"]  # type: ignore[misc]  # a list
-    assert (cliff["good"], cliff["bad"], cliff["exact"], cliff["close_code"]) == (54321, 54322, True, 1009)
-    assert abs(cell["good_rate"] / 400 - 1) <= 0.05
+    off: list[float] = []
+    for _ in range(3):
+        code = probe(tmp_path, url, *options)
+        found = result()
+        (cliff,) = found["cliffs"]  # type: ignore[misc]  # a list
+        (cell,) = found["cells"]  # type: ignore[misc]  # a list
+        assert (cliff["good"], cliff["bad"], cliff["close_code"]) == (54321, 54322, 1009)
+        assert (cell["good_rate"] or 0) <= 400 * 1.05
+        if cell["kind"] != "found":
+            assert cell["limited_by"] in ("machine", "time") or cell["kind"] == "invalid", cell
+            continue
+        assert (code, cliff["exact"]) == (0, True)
+        off.append(abs(cell["good_rate"] / 400 - 1))
+        if off[-1] <= 0.05:
+            return
+    if not off:
+        pytest.skip("the machine is too busy to find a rate")
+    pytest.fail(f"off by {off}")
 
 
 @pytest.mark.slow

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import struct
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,7 +22,7 @@ from roomful.probe.evidence.procfs import (
     parse_stat,
     parse_status,
 )
-from roomful.probe.evidence.sources import AcceptQueue, Cgroup, NetCounters, Processes
+from roomful.probe.evidence.sources import AcceptQueue, Cgroup, NetCounters, Processes, SocketMemory
 from roomful.probe.evidence.stacks import take_stacks
 from roomful.probe.evidence.tcp_info import parse_tcp_info, tcp_info
 
@@ -75,7 +78,31 @@ def test_listening_sockets_tell_who_waits() -> None:
         "   1: 0100007F:1F91 00000000:0000 0A 00000000:00000002 00:00000000 00000000  0  0 2222 1 0 100 0 0 10 0\n"
         "   2: 0100007F:1F90 0100007F:1234 01 00000000:00000009 00:00000000 00000000  0  0 3333 1 0 100 0 0 10 0\n"
     )
-    assert parse_listening(text, 8080) == {"1111": 5}
+    assert parse_listening(text.splitlines(), 8080) == {"1111": 5}
+
+
+def test_nothing_is_read_behind_the_sockets_that_listen() -> None:
+    """There may be thousands, five times a second."""
+
+    def lines() -> Iterator[str]:
+        yield "  sl  local_address ..."
+        yield "   0: 0100007F:1F90 00000000:0000 0A 00000000:00000005 00:00000000 00000000  0  0 1111 1"
+        yield "   1: 0100007F:1F90 0100007F:1234 01 00000000:00000009 00:00000000 00000000  0  0 3333 1"
+        raise AssertionError("read on")
+
+    assert parse_listening(lines(), 8080) == {"1111": 5}
+
+
+def test_many_sockets_are_asked_for_more_seldom(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that the generator keeps its schedule; few are asked for each second."""
+    line = "ESTAB 0 0 127.0.0.1:1 127.0.0.1:2 skmem:(r10,rb20,t30,tb40,f50,w60,o70,bl80,d90)\n"
+    sockets = SocketMemory(1)
+    monkeypatch.setattr(shutil, "which", lambda name: name)
+    for count, every in ((38_000, 95), (10, 5)):
+        done = subprocess.CompletedProcess([], 0, stdout=line * count, stderr="")
+        monkeypatch.setattr(subprocess, "run", lambda *args, done=done, **options: done)
+        assert sockets.sample() is not None
+        assert sockets.every == every
 
 
 def test_skmem_of_ss() -> None:

@@ -2,6 +2,7 @@
 
 from random import Random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -111,3 +112,25 @@ def test_rate_of_a_dead_server_is_none() -> None:
     while search.next is not None:
         search.tell(Outcome.BAD)
     assert (search.kind, search.good) == ("none", None)
+
+
+@pytest.mark.parametrize("known", [0, 1, 6])
+def test_a_busy_machine_ends_no_search_as_if_it_had_found_something(known: int) -> None:
+    """Whatever is known by then, nobody has confirmed it; and what is so for the machine is not the generator's."""
+    search = RateSearch(100, ceiling=1e6, floor=0.5)
+    while (rate := search.next) is not None:
+        if search.trials < known:
+            search.tell(Outcome.GOOD if rate < 300 else Outcome.BAD)
+        else:
+            search.tell(Outcome.INVALID, by_machine=True)
+    assert search.trials == known + 5
+    assert (search.kind, search.limited_by) == ({0: "invalid", 1: "at_least", 6: "open"}[known], "machine")
+
+
+def test_cliff_that_nobody_confirmed_is_not_exact() -> None:
+    """Both sides were seen once, and then no trial said anything."""
+    search = CliffSearch(1, ceiling=4)
+    while (value := search.next) is not None:
+        known = (search.good, search.bad) == (2, 3)
+        search.tell(Outcome.INVALID if known else Outcome.GOOD if value <= 2 else Outcome.BAD)
+    assert (search.good, search.bad, search.exact) == (2, 3, False)

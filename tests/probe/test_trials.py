@@ -177,3 +177,16 @@ async def test_clients_connect_from_several_addresses_in_turn() -> None:
         sockets = [connection.socket for connection in connections]
         assert [sock.getsockname()[0] for sock in sockets if sock] == [*sources, *sources]
         await fleet.close()
+
+
+async def test_a_fleet_says_how_many_it_has_closed() -> None:
+    """A server has something to do about each, and is given time for it."""
+    async with serving(Planted()) as url:
+        fleet = Fleet(Target(url), PlainAdapter(), max_bytes=1 << 20)
+        first, second, third = await fleet.open(3)
+        assert (fleet.shrink(1), fleet.shrink(1), fleet.connections) == (2, 0, [first])
+        async with asyncio.timeout(10):
+            while second.end is None or third.end is None:  # noqa: ASYNC110  # an end has no event
+                await asyncio.sleep(0)
+        assert first.end is None
+        await fleet.close()

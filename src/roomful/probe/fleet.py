@@ -43,10 +43,7 @@ class Fleet:
         Raises:
             Unreachable: one of them could not be opened; those that could stay open.
         """
-        while len(self.connections) > clients:
-            connection = self.connections.pop()
-            connection.close()
-            connection.abort()
+        self.shrink(clients)
         key_byte = self.connections[0].key_byte if self.connections else randrange(1, 256)
         while len(self.connections) < clients:
             numbers = range(len(self.connections), min(clients, len(self.connections) + _AT_ONCE))
@@ -61,6 +58,15 @@ class Fleet:
                 raise failed[0]
             self.connections.extend(opened)
         return self.connections
+
+    def shrink(self, clients: int) -> int:
+        """Close connections until there are at most `clients`; return how many were closed."""
+        gone = self.connections[clients:]
+        del self.connections[clients:]
+        for connection in gone:
+            connection.close()
+            connection.abort()
+        return len(gone)
 
     async def close(self, *, timeout_s: float = 1.0) -> None:
         """Close all connections, at first politely."""

@@ -213,7 +213,8 @@ class Cell:
         bad_rate: The lowest rate that was bad; `None` when none was.
         kind: `found` (both are close together), `at_least` (nothing bad was found), `none` (nothing good), `open`
             (time ran out between them) or `invalid` (too many trials said nothing).
-        limited_by: For `at_least`: `generator`, `time` or `ceiling`.
+        limited_by: For `at_least` and `open`: `generator`, `machine` (busy with other things), `trials` (they said
+            nothing), `time` or `ceiling`.
         reasons: Why the lowest bad rate was bad.
         trials: Numbers of its trials.
     """

@@ -225,7 +225,9 @@ class ProbeRun:
                     await self._trial(replace(spec, stop_early=False))
 
     async def _trial(self, spec: TrialSpec, *, goals: Goals | None = None) -> Trial:
-        settled = await self._settler.settle(self._runner.rtt_s)
+        # What a server does about thousands that are gone belongs to the pause, not to the trial.
+        gone = self._fleet.shrink(spec.clients)
+        settled = await self._settler.settle(self._runner.rtt_s, gone=gone)
         self._runner.goals = goals or self.options.goals
         trial = await self._runner.run(spec, len(self.result.trials), settled=settled)
         self.result.trials.append(trial)

@@ -18,6 +18,8 @@ __all__ = ("CliffSearch", "RateSearch")
 _STEP_UP: Final = 1.6
 _MAX_INVALID_IN_A_ROW: Final = 3
 _MAX_LATE_IN_A_ROW: Final = 2
+# Others leave a machine alone again; the generator's own limit stays.
+_MAX_STARVED_IN_A_ROW: Final = 5
 
 
 class RateSearch:
@@ -65,23 +67,31 @@ class RateSearch:
         if self.trials and self.invalid * 2 > self.trials and self.good is None:
             return "invalid"
         if self.good is None:
-            return "none" if self.done else "open"
+            return "none" if self.done and self.limited_by is None else "open"
         if self.bad is None:
             return "at_least"
-        return "found" if self.done else "open"
+        return "found" if self.done and self.limited_by is None else "open"
 
-    def tell(self, outcome: Outcome, *, served_rate: float | None = None, by_generator: bool = False) -> None:
+    def tell(
+        self,
+        outcome: Outcome,
+        *,
+        served_rate: float | None = None,
+        by_generator: bool = False,
+        by_machine: bool = False,
+    ) -> None:
         """Take the outcome of a trial at `next`.
 
         Args:
             outcome: What it was.
             served_rate: The rate at which answers came, if the trial overloaded the server.
-            by_generator: Whether an invalid trial was so because of the generator.
+            by_generator: Whether an invalid trial was so because the generator can no more.
+            by_machine: Whether it was so because the machine was busy with other things.
         """
         rate = self._next
         self.trials += 1
         if outcome is Outcome.INVALID:
-            self._told_nothing(rate, by_generator=by_generator)
+            self._told_nothing(rate, by_generator=by_generator, by_machine=by_machine)
             return
         self._invalid_in_a_row = 0
         self._votes.setdefault(rate, []).append(outcome is Outcome.GOOD)
@@ -90,13 +100,16 @@ class RateSearch:
         self._settle()
         self._choose()
 
-    def _told_nothing(self, rate: float, *, by_generator: bool) -> None:
+    def _told_nothing(self, rate: float, *, by_generator: bool, by_machine: bool) -> None:
         self.invalid += 1
         self._invalid_in_a_row += 1
-        if self._invalid_in_a_row < (_MAX_LATE_IN_A_ROW if by_generator else _MAX_INVALID_IN_A_ROW):
+        most = _MAX_STARVED_IN_A_ROW if by_machine else _MAX_INVALID_IN_A_ROW
+        if self._invalid_in_a_row < (_MAX_LATE_IN_A_ROW if by_generator else most):
             return  # the same again
         self._invalid_in_a_row = 0
         if not by_generator:
+            # Good and bad may be close by now, but nobody has confirmed them.
+            self.limited_by = "machine" if by_machine else "trials"
             self.done = True
             return
         self._generator_ceiling = rate
@@ -192,6 +205,7 @@ class CliffSearch:
         self.trials: int = 0
         self.invalid: int = 0
         self.ceiling: int = ceiling
+        self._given_up = False
         self._start = start
         self._factor = factor
         self._hints = sorted(hints)
@@ -208,7 +222,8 @@ class CliffSearch:
     @property
     def exact(self) -> bool:
         """Whether the border is known to one."""
-        return self.done and self.good is not None and self.bad == self.good + 1
+        known = self.good is not None and self.bad == self.good + 1
+        return self.done and known and not self._given_up
 
     def lower_ceiling(self, ceiling: int) -> None:
         """Allow less than before, such as when larger values would take too long."""
@@ -222,7 +237,7 @@ class CliffSearch:
             self.invalid += 1
             self._invalid_in_a_row += 1
             if self._invalid_in_a_row >= _MAX_INVALID_IN_A_ROW:
-                self.done = True
+                self.done = self._given_up = True
             return
         self._invalid_in_a_row = 0
         self._votes.setdefault(self._next, []).append(outcome is Outcome.GOOD)

@@ -20,6 +20,8 @@ __all__ = ("SMALL", "MakeTrial", "Searches", "small_payload")
 
 SMALL = 128
 _LEAST_MESSAGES = 24
+_OWN_CPU = 0.5
+"""A generator that had less than this of a core and was late was kept from it by others."""
 _LEAST_TRIAL_S, _MOST_TRIAL_S = 0.5, 4.0
 # Where WebSocket servers set their limit: 64 KiB, 1 MiB (websockets, Tornado's is 10 MiB), 4 MiB (aiohttp),
 # 16 MiB (uvicorn, Jetty) and the like; also without the byte that some count.
@@ -166,10 +168,12 @@ class Searches:
             if trial.outcome is Outcome.BAD and (search.bad is None or rate <= search.bad):
                 bad = trial
             overloaded = trial.growth is not None and trial.growth > options.goals.growth
+            ours = any(reason.startswith("generator") for reason in trial.reasons)
             search.tell(
                 trial.outcome,
                 served_rate=trial.served_rate if overloaded or trial.counts.get("late") else None,
-                by_generator=any(reason.startswith("generator") for reason in trial.reasons),
+                by_generator=ours and trial.generator.cpu > _OWN_CPU,
+                by_machine=ours and trial.generator.cpu <= _OWN_CPU,
             )
         kind = search.kind
         limited_by = search.limited_by if search.done else "time"

@@ -18,6 +18,7 @@ __all__ = ("Settler", "Watched")
 
 _RUN: Final = "settle"
 _TRIES: Final = 8
+_GONE_A_TRY: Final = 400
 _PAUSE_S: Final = 0.05
 _STEADY: Final = 0.02
 _SLACK_BYTES: Final = 32 << 20
@@ -61,9 +62,14 @@ class Settler:
         self._fleet = fleet
         self._first_bytes: int | None = None
 
-    async def settle(self, rtt_s: float) -> bool:
-        """Wait, for two seconds or so at most; return whether the server is at rest."""
-        for _ in range(_TRIES):
+    async def settle(self, rtt_s: float, *, gone: int = 0) -> bool:
+        """Wait, for two seconds or so at most; return whether the server is at rest.
+
+        Args:
+            rtt_s: What a lone message takes.
+            gone: How many connections have just been closed; a server has something to do about each.
+        """
+        for _ in range(_TRIES + gone // _GONE_A_TRY):
             memory = self._watched.memory_now()
             if self._first_bytes is None:
                 self._first_bytes = memory

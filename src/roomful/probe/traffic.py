@@ -162,6 +162,8 @@ class Traffic:
     @property
     def backlog_s(self) -> float:
         """How long the oldest message that a socket does not take has been due."""
+        if self.offered >= self._due:
+            return 0.0
         oldest = min(
             (self._index(each, each.next) for each in self.senders if self._lags(each)), default=None
         )

@@ -20,6 +20,13 @@ _COUNTS = {
     "in_doubt": "in doubt",
     "not_offered": "not offered",
 }
+_ENDS = {
+    "generator": "the generator can no more",
+    "ceiling": "no more was tried",
+    "time": "time ran out",
+    "machine": "the machine was too busy to say more",
+    "trials": "the trials said no more",
+}
 
 
 def conclude(result: Result, options: Options) -> None:
@@ -107,19 +114,15 @@ def sentence_of_cell(cell: Cell) -> str:
     clients = f"{cell.clients} client{'s' * (cell.clients > 1)}"
     start = f"{format_bytes(cell.size)} from {clients}: "
     why = f" ({', '.join(cell.reasons)})" if cell.reasons else ""
+    end = _ENDS.get(cell.limited_by or "", "time ran out")
     if cell.good_rate is None:
-        nothing = {"invalid": "no trial said anything", "none": "no rate is good", "open": "time ran out"}
-        return f"{start}{nothing.get(cell.kind, cell.kind)}{why}."
+        nothing = {"invalid": "no trial said anything", "none": "no rate is good"}
+        return f"{start}{nothing.get(cell.kind, end)}{why}."
     good = format_rate(cell.good_rate)
     if cell.kind == "at_least":
-        limit = {
-            "generator": "the generator can no more",
-            "ceiling": "no more was tried",
-            "time": "time ran out",
-        }
-        return f"{start}at least {good}; {limit.get(cell.limited_by or '', 'no more was tried')}."
+        return f"{start}at least {good}; {_ENDS.get(cell.limited_by or '', 'no more was tried')}."
     bad = "" if cell.bad_rate is None else f", {format_rate(cell.bad_rate)} is not{why}"
-    return f"{start}{good} is good{bad}" + ("; time ran out." if cell.kind == "open" else ".")
+    return f"{start}{good} is good{bad}" + (f"; {end}." if cell.kind == "open" else ".")
 
 
 def _sentence_of_load(trial: Trial) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Final
 
 __all__ = (
@@ -103,12 +104,19 @@ def parse_status(text: str) -> dict[str, int]:
     return found
 
 
-def parse_listening(text: str, port: int) -> dict[str, int]:
-    """Read `/proc/net/tcp` or `tcp6`: how many connections wait to be accepted at a port, by inode."""
+def parse_listening(lines: Iterable[str], port: int) -> dict[str, int]:
+    """Read `/proc/net/tcp` or `tcp6`: how many connections wait to be accepted at a port, by inode.
+
+    The kernel shows those that listen first, so nothing is read of the thousands that may follow.
+    """
     found = {}
-    for line in text.splitlines()[1:]:
+    rows = iter(lines)
+    next(rows, None)
+    for line in rows:
         parts = line.split()
-        if len(parts) > 9 and parts[3] == _LISTEN and int(parts[1].rpartition(":")[2], 16) == port:
+        if len(parts) <= 9 or parts[3] != _LISTEN:
+            break
+        if int(parts[1].rpartition(":")[2], 16) == port:
             found[parts[9]] = int(parts[4].partition(":")[2], 16)
     return found
 

@@ -42,6 +42,8 @@ __all__ = (
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 _MAX_SOCKETS: Final = 64
+_SOCKETS_EVERY: Final = 5
+_SOCKETS_A_SAMPLE: Final = 400
 _RESCAN_SAMPLES: Final = 25
 
 
@@ -127,7 +129,8 @@ class AcceptQueue:
         found: dict[str, int] = {}
         for path in ("/proc/net/tcp", "/proc/net/tcp6"):
             if Path(path).exists():
-                found |= parse_listening(Path(path).read_text(), self._port)
+                with Path(path).open() as lines:
+                    found |= parse_listening(lines, self._port)
         return {"waiting": sum(found.values()), "sockets": len(found)} if found else None
 
 
@@ -135,10 +138,10 @@ class SocketMemory:
     """`ss`: queues and memory of the sockets at the server's port, both ends when both are here."""
 
     name = "sockets"
-    every = 5
 
     def __init__(self, port: int) -> None:
         self._port = port
+        self.every: int = _SOCKETS_EVERY
 
     def sample(self) -> dict[str, object] | None:
         """Return the sockets, at most 64, and sums of all."""
@@ -150,6 +153,8 @@ class SocketMemory:
         if done.returncode:
             raise OSError(f"ss failed: {done.stderr.strip()[:200]}")
         sockets = parse_skmem(done.stdout)
+        # Many thousands take longer to read than the generator can spare each second.
+        self.every = max(_SOCKETS_EVERY, len(sockets) // _SOCKETS_A_SAMPLE)
         totals = {
             name: sum(value for each in sockets if isinstance(value := each.get(name), int))
             for name in ("recv_queue", "send_queue", "rmem_alloc", "wmem_queued", "drops")
@@ -164,7 +169,8 @@ class Processes:
     every = 1
 
     def __init__(self, pid: int | None, port: int) -> None:
-        self._pid = pid
+        self._root = pid
+        self._found = False
         self._port = port
         self._pids: list[int] = []
         self._samples = 0
@@ -218,11 +224,14 @@ class Processes:
         for pid in self._pids:
             with suppress(OSError):
                 limits = parse_limits(Path(f"/proc/{pid}/limits").read_text())
-                found.append((sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir()), limits.get("open_files")))
+                found.append((_descriptors(Path(f"/proc/{pid}")), limits.get("open_files")))
         return found
 
     def _find(self) -> None:
-        root = self._pid if self._pid is not None else _listener(self._port)
+        if self._root is None or (self._found and not psutil.pid_exists(self._root)):
+            # Looking for it reads every socket of the machine.
+            self._root, self._found = _listener(self._port), True
+        root = self._root
         if root is None:
             raise OSError(
                 f"no process of ours listens at port {self._port}: give its --pid, run as its user or as root, "
@@ -261,7 +270,7 @@ class Processes:
         optional: dict[str, Callable[[], object]] = {
             # A process of another user shows less; what is missing is `None`.
             "run_delay_s": lambda: int((base / "schedstat").read_text().split()[1]) / 1e9,
-            "descriptors": lambda: sum(1 for _ in (base / "fd").iterdir()),
+            "descriptors": lambda: _descriptors(base),
             "wchan": lambda: (base / "wchan").read_text() or None,
             "switches": lambda: _switches((base / "status").read_text()),
         }
@@ -321,6 +330,12 @@ class Cgroup:
                 flat = {key: flat[key] for key in ("anon", "file", "sock", "kernel") if key in flat}
             found[name] = flat or (int(text) if text.isdigit() else text)
         return found
+
+
+def _descriptors(process: Path) -> int:
+    """Return how many descriptors a process has: the size of their folder, or before Linux 6.2 what is in it."""
+    folder = process / "fd"
+    return folder.stat().st_size or sum(1 for _ in folder.iterdir())
 
 
 def _listener(port: int) -> int | None:

@@ -18,11 +18,12 @@ _LIMITS = {
     "generator": "the probe itself could do no more",
     "ceiling": "no more was tried",
     "time": "time ran out",
+    "machine": "the machine was too busy to say more",
+    "trials": "the trials said no more",
 }
 _EMPTY = {
     "invalid": "no trial said anything",
     "none": "no rate is good",
-    "open": "time ran out",
 }
 _WORST = ("bad", "invalid", "good")
 
@@ -84,13 +85,14 @@ def _cells(cells: list[Node]) -> Markup | None:
             return el("span", "not tried", class_="quiet")
         rate, bad, kind = cell.number("good_rate"), cell.number("bad_rate"), cell.text("kind")
         why = ", ".join(cell.texts("reasons"))
+        limit = _LIMITS.get(cell.text("limited_by"))
         if rate is None:
-            return el("div", el("b", _EMPTY.get(kind, kind)), el("small", why), class_="heat none")
+            empty = _EMPTY.get(kind) or limit or "time ran out"
+            return el("div", el("b", empty), el("small", why), class_="heat none")
         place = 0.5 if high <= low else math.log(rate / low) / math.log(high / low)
+        below = limit or "no more was tried"
         if bad is not None:
             below = f"not {format_rate(bad)}: {why}"
-        else:
-            below = _LIMITS.get(cell.text("limited_by"), "no more was tried")
         least = "≥ " if kind in ("at_least", "open") and bad is None else ""
         return el(
             "div",
