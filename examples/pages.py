@@ -16,7 +16,7 @@ from starlette.responses import FileResponse, Response
 __all__ = ("add_page",)
 
 LOOK: Final = Path(__file__).parent / "look"
-"""What all pages look like: a stylesheet and an icon."""
+"""What pages look like: a stylesheet for all, one for pages with a list, and an icon."""
 
 # Not left to `mimetypes`, which asks the operating system and may get another answer.
 MEDIA_TYPES: Final = {
