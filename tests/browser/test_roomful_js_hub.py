@@ -139,7 +139,14 @@ async def test_presence_of_a_hub_arrives(tab: Tab, site: tuple[Server, Hub]) -> 
     assert await tab.next() == ["present", ["tab"], {"who": "eve", "present": False, "info": None}]
 
 
-@pytest.mark.parametrize("layer", ["memory", *BINARIES])
+# What a layer remembers over a restart is checked for each of them by its conformance suite.
+LAYERS = [
+    "memory",
+    *(pytest.param(name, marks=pytest.mark.slow if place else ()) for place, name in enumerate(BINARIES)),
+]
+
+
+@pytest.mark.parametrize("layer", LAYERS)
 async def test_server_that_is_killed_before_it_answers_leaves_no_lie(
     browser: Browser, tmp_path: Path, layer: str
 ) -> None:

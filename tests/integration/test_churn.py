@@ -12,7 +12,7 @@ from .transports import PROCESSES
 
 COUNT = 2000
 SOME = 500
-"""Enough where the same code has met all of them on another server or loop already."""
+"""Enough for every run; the long one has them all, where the code is not the same."""
 FULL = (("sansio", "asyncio"), ("roomful", "asyncio"))
 AT_ONCE = 250
 """Connections that are opened at the same time, so that no queue of the kernel overflows."""
@@ -67,15 +67,21 @@ async def wave(port: int, count: int) -> None:
     await asyncio.gather(*(leave(client, number) for number, client in enumerate(clients)))
 
 
-@pytest.mark.parametrize(("name", "loop"), PROCESSES)
-async def test_waves_leave_nothing_behind(name: str, loop: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "loop", "count"),
+    [
+        *((*process, SOME) for process in PROCESSES),
+        *(pytest.param(*process, COUNT, marks=pytest.mark.slow) for process in FULL),
+    ],
+)
+async def test_waves_leave_nothing_behind(name: str, loop: str, count: int) -> None:
     """No task, timer, room, object or descriptor is left, and the second wave needs no more memory than the first."""
     async with ServerProcess(name, loop) as server:
         before = await server.facts(connections=0)
         peaks = []
         for _ in range(2):
             server.forget_peak()
-            await wave(server.port, COUNT if (name, loop) in FULL else SOME)
+            await wave(server.port, count)
             peaks.append(server.peak_kb())
             now = await server.facts(
                 connections=0,

@@ -83,7 +83,7 @@ async def test_nobody_new_comes_in() -> None:
             process.send_signal(signal.SIGTERM)
             assert await end_of(idle) == ([], 4001)
             with pytest.raises((OSError, websockets.InvalidHandshake, EOFError)):
-                await connect(url, open_timeout=5)
+                await connect(url, open_timeout=1.5)
             assert await end_of(busy) == ([], 4001)
         await process.wait()
 

@@ -89,7 +89,14 @@ async def run(name: str, loop: str, *, members: int, burst: int) -> None:
     assert all(judgement.receivers[member] == judgement.receivers[0] for member in range(members - 1))
 
 
-@pytest.mark.parametrize(("name", "loop"), PROCESSES)
+# The plain path is the same under both of uvicorn's own classes.
+QUICKLY = [
+    pytest.param(*process, marks=pytest.mark.slow) if "wsproto" in process else process
+    for process in PROCESSES
+]
+
+
+@pytest.mark.parametrize(("name", "loop"), QUICKLY)
 async def test_member_that_never_reads_costs_the_others_nothing(name: str, loop: str) -> None:
     """2,000 pushes of 4 KB: 49 members get all of them in order; one is let go, is counted, and has ended."""
     await run(name, loop, members=50, burst=100)

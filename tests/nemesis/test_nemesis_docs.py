@@ -8,9 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.slow
 def test_tests_of_the_how_to_pass(tmp_path: Path) -> None:
     """In a folder of their own, beside the application that the page shows."""
     for source in (ROOT / "docs/how-to/code/torture").glob("*.py"):
