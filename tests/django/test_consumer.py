@@ -118,3 +118,39 @@ async def test_without_a_hub_of_its_own_a_consumer_has_that_of_the_setting(hub: 
     assert Mine.as_asgi().hub is hub
     other = Hub()
     assert Mine.as_asgi(hub=other).hub is other
+
+
+async def _thread() -> str:
+    name: str = await sync_to_async(lambda: threading.current_thread().name)()
+    return name
+
+
+class Asking(Consumer):
+    @on("thread")
+    async def thread(self) -> str:
+        return await _thread()
+
+    async def connect(self) -> None:
+        self.connected_in = await _thread()
+
+    @on("connected")
+    async def connected(self) -> str:
+        return self.connected_in
+
+
+class Raw(Consumer, owns_wire=True):
+    async def receive(self, message: str) -> None:
+        await self.send(await _thread())
+
+
+async def test_handlers_with_async_def_have_a_lane_too() -> None:
+    async with Hub() as hub, connect(Asking.as_asgi(hub=hub), "/ws") as client:
+        for id, type in enumerate(("thread", "connected"), 1):
+            await client.send(Event(type), id=id)
+            assert (await client.receive_reply(id)).data.startswith("roomful-lane-")
+
+
+async def test_so_has_receive_of_who_owns_the_wire() -> None:
+    async with Hub() as hub, connect(Raw.as_asgi(hub=hub), "/ws") as client:
+        await client.send("x")
+        assert str((await client.receive()).raw).startswith("roomful-lane-")

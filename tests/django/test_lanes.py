@@ -111,3 +111,51 @@ async def test_old_connections_are_closed_in_the_thread_that_has_them(
         assert place.lane is not None
         thread = place.lane.thread
     await until(lambda: thread.submit(is_closed).result(5))
+
+
+async def test_handlers_that_must_share_a_lane_take_none_that_is_stuck(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "STUCK_S", 0.0)
+    lanes = Lanes(2)
+    go_on, stay, began = threading.Event(), asyncio.Event(), threading.Event()
+
+    def hang() -> None:
+        began.set()
+        go_on.wait(10)
+
+    async def hanging() -> None:
+        async with lanes.lane():
+            await sync_to_async(hang)()
+
+    async def staying() -> int:
+        async with lanes.lane():
+            thread = await sync_to_async(threading.get_ident)()
+            await stay.wait()
+            return thread
+
+    stuck = asyncio.ensure_future(hanging())
+    await until(began.is_set)
+    handlers = [asyncio.ensure_future(staying()) for _ in range(5)]
+    async with asyncio.timeout(5):
+        await until(lambda: lanes._lanes[1].running == 5)
+    stay.set()
+    assert len(set(await asyncio.gather(*handlers))) == 1
+    go_on.set()
+    await stuck
+
+
+async def test_handlers_that_share_lanes_are_spread_over_them() -> None:
+    lanes = Lanes(2)
+    stay = asyncio.Event()
+
+    async def staying() -> None:
+        async with lanes.lane():
+            await sync_to_async(threading.get_ident)()
+            await stay.wait()
+
+    handlers = [asyncio.ensure_future(staying()) for _ in range(6)]
+    await until(lambda: sum(lane.running for lane in lanes._lanes) == 6)
+    assert [lane.running for lane in lanes._lanes] == [3, 3]
+    stay.set()
+    await asyncio.gather(*handlers)

@@ -85,7 +85,8 @@ def _bind(spec: HandlerSpec, *, hub: Hub) -> Binding:
             return await function(consumer, *args)
 
         call = call_in_thread
-    return dataclasses.replace(binding, call=_in_lane(call))
+    # Without its method, which would be called past the lane.
+    return dataclasses.replace(binding, call=_in_lane(call), method=None)
 
 
 def _in_lane(function: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import math
+import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -28,6 +30,10 @@ SWEEP_S: Final = 1.0
 a thread for every message would cost more than most handlers. With a `CONN_MAX_AGE` of 0 a connection lives so much
 longer than its last use."""
 
+STUCK_S: Final = 0.05
+"""Time after which a call counts as slow: handlers that must share a lane take another. A query by key takes a
+thousandth of a second."""
+
 _place: ContextVar[Place | None] = ContextVar("roomful_place", default=None)
 
 
@@ -41,13 +47,35 @@ class Lane:
         thread: What runs calls in the thread.
     """
 
-    __slots__ = ("number", "running", "thread", "used")
+    __slots__ = ("_began", "_ended", "_given", "number", "running", "thread", "used")
 
     def __init__(self, number: int) -> None:
         self.number: int = number
         self.running: int = 0
         self.used: bool = False
         self.thread: ThreadPoolExecutor = ThreadPoolExecutor(1, thread_name_prefix=f"roomful-lane-{number}")
+        # Each is written by one thread alone: the first by the loop's, the others by the lane's.
+        self._given = 0
+        self._ended = 0
+        self._began = math.inf
+
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
+        """Run a call in the thread, behind those that wait there."""
+        self.used = True
+        self._given += 1
+        return self.thread.submit(self._run, fn, *args, **kwargs)
+
+    def load(self, now: float) -> tuple[bool, int, int]:
+        """Return what orders lanes by how long another handler may have to wait: the less, the sooner."""
+        return now - self._began > STUCK_S, self._given - self._ended, self.running
+
+    def _run(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
+        self._began = time.monotonic()
+        try:
+            return fn(*args, **kwargs)
+        finally:
+            self._began = math.inf
+            self._ended += 1
 
 
 class Place:
@@ -73,7 +101,6 @@ class Lanes(Executor):
     def __init__(self, count: int) -> None:
         self._lanes = [Lane(number) for number in range(count)]
         self._free = list(range(count))
-        self._next = 0
         self._sweeper: tuple[asyncio.AbstractEventLoop, asyncio.TimerHandle] | None = None
         self._context = ThreadSensitiveContext()
         SyncToAsync.context_to_thread_executor[self._context] = self
@@ -137,15 +164,14 @@ class Lanes(Executor):
         if lane is None:
             assert place is not None
             lane = place.lane = self._take()
-        lane.used = True
-        return lane.thread.submit(fn, *args, **kwargs)
+        return lane.submit(fn, *args, **kwargs)
 
     def _take(self) -> Lane:
         if self._free:
             lane = self._lanes[heapq.heappop(self._free)]
         else:
-            lane = self._lanes[self._next]
-            self._next = (self._next + 1) % len(self._lanes)
+            now = time.monotonic()
+            lane = min(self._lanes, key=lambda lane: lane.load(now))
         lane.running += 1
         return lane
 
