@@ -17,9 +17,12 @@ from urllib.parse import quote
 
 from websockets.sync.client import ClientConnection, connect
 
-__all__ = ("Node", "Visitor")
+__all__ = ("LEASE_S", "Node", "Visitor")
 
 ROOT: Final = Path(__file__).parents[2]
+
+LEASE_S: Final = 2.0
+"""Of the nodes that show who is present."""
 
 
 class Node:
@@ -59,6 +62,11 @@ class Node:
     def pid(self) -> int:
         """Its process."""
         return self._process.pid
+
+    def stop(self) -> None:
+        """Tell it to end, and wait until it has."""
+        self._process.send_signal(signal.SIGTERM)
+        self._process.wait(20)
 
     def kill(self) -> None:
         """End it as a power failure would."""

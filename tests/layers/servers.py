@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
@@ -38,6 +39,7 @@ class Server:
 
     def __init__(self, binary: str, *options: str) -> None:
         self.options = list(options)
+        self.environment: dict[str, str] = {}
         self._binary = binary
         self._folder = Path(tempfile.mkdtemp(prefix="roomful-test-"))
         self._process: subprocess.Popen[bytes] | None = None
@@ -79,6 +81,7 @@ class Server:
                 self._binary, "--port", "0", "--unixsocket", self.path, "--dir", str(self._folder),
                 "--save", "", "--logfile", str(log), *self.options,
             ],
+            env={**os.environ, **self.environment},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )  # fmt: skip

@@ -5,90 +5,31 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 from redis.crc import key_slot
 
-from roomful.core.capabilities import Change
 from roomful.core.errors import LayerAway, LayerError, PushInDoubt
-from roomful.core.names import RoomName, presence_topic
+from roomful.core.names import RoomName
 from roomful.core.policies import Retention
-from roomful.core.ports import ProducerSeq, Receipt
+from roomful.core.ports import ProducerSeq
 from roomful.core.positions import Position
 from roomful.layers.redis import Bounds, RedisLayer, Timing
 from roomful.layers.redis.address import Address
 from roomful.layers.redis.keys import Keys
 
-from .servers import BINARIES, Server
+from .scenes import ROOM, Scene, make_server, scene, until
+from .servers import Server
 
-ROOM = RoomName("room")
 KEEP = Retention(events=100, max_bytes=1_000_000, ttl_s=60)
-QUICK = Timing(connect_timeout_s=1, ping_interval_s=0.1, ping_timeout_s=0.5, max_backoff_s=0.05, lease_s=0.3)
-
-
-class Scene:
-    """A layer, and what it has delivered."""
-
-    def __init__(self, url: str, **options: object) -> None:
-        self.layer = RedisLayer(url, **{"timing": QUICK, **options})  # type: ignore[arg-type]
-        self.delivered: list[tuple[RoomName, Position, bytes]] = []
-        self.suspected: list[RoomName] = []
-        self.numbers = 0
-
-    async def start(self) -> None:
-        await self.layer.start(lambda *event: self.delivered.append(event), self.suspected.append)
-
-    def push(
-        self,
-        payload: bytes = b"x",
-        *,
-        room: RoomName = ROOM,
-        keep: Retention | None = None,
-        key: str | None = None,
-    ) -> asyncio.Future[Receipt]:
-        self.numbers += 1
-        return self.layer.publish(room, payload, seq=ProducerSeq("p", self.numbers), keep=keep, key=key)
-
-    @property
-    def payloads(self) -> list[bytes]:
-        return [payload for _, _, payload in self.delivered]
-
-    def cut(self) -> None:
-        """End the connection that publishes, as a network would."""
-        client = self.layer._client
-        assert client is not None
-        assert client._line.link is not None
-        client._line.link.end("cut by the test")
-
-
-@asynccontextmanager
-async def scene(url: str, **options: object) -> AsyncIterator[Scene]:
-    one = Scene(url, **options)
-    await one.start()
-    try:
-        yield one
-    finally:
-        await one.layer.stop()
-
-
-async def until(condition: Callable[[], object], *, timeout_s: float = 10.0) -> None:
-    async with asyncio.timeout(timeout_s):
-        while not condition():  # noqa: ASYNC110 -- it is about another process
-            await asyncio.sleep(0.005)
 
 
 @pytest.fixture
 def url(server: Server, prefix: str) -> str:
     return f"{server.url}?prefix={prefix}"
-
-
-def make_server(*options: str) -> Server:
-    if not BINARIES:
-        pytest.skip("neither Redis nor Valkey is installed")
-    return Server(next(iter(BINARIES.values())), *options)
 
 
 @pytest.fixture
@@ -489,46 +430,6 @@ def test_all_keys_of_a_room_lie_in_one_slot() -> None:
         keys = Keys("p").room(RoomName(name))
         names = [keys.channel, keys.meta, keys.stream, keys.occupants, keys.producer("q"), keys.key("{k}")]
         assert len({key_slot(key.encode()) for key in names}) == 1, name
-
-
-# ── Presence ──
-
-
-async def test_node_that_dies_is_swept_once_and_comes_back_if_it_was_only_slow(url: str) -> None:
-    """Its lease runs out; whoever finds that takes back all that it said."""
-    room = RoomName("hall")
-    topic = presence_topic(room)
-    async with scene(url) as dead, scene(url) as one, scene(url) as two:
-        for other in (one, two):
-            await other.layer.attach(topic)
-        for other in (one, two):
-            await other.layer.appear(room, "witness", b"")
-        for who in ("ann", "bob"):
-            await dead.layer.appear(room, who, b"")
-        presence = dead.layer._presence
-        assert presence is not None
-        assert presence._renewing is not None
-        presence._renewing.cancel()
-        await until(lambda: len(one.delivered) >= 5 and len(two.delivered) >= 5)
-        assert set((await one.layer.occupants(room)).who) == {"witness"}
-        async with asyncio.timeout(10):
-            while len(two.delivered) < 7:
-                await presence._renew()
-        assert set((await one.layer.occupants(room)).who) == {"witness", "ann", "bob"}
-
-    changes = [Change.unpack(payload) for _, _, payload in two.delivered[:7]]
-    gone = [change.who for change in changes if change.info is None]
-    assert sorted(gone) == ["ann", "bob"]
-
-
-async def test_layer_that_stops_takes_back_who_was_present(url: str) -> None:
-    """At once, without waiting for the lease."""
-    room = RoomName("hall")
-    async with scene(url) as one:
-        async with scene(url) as other:
-            await other.layer.appear(room, "ann", b"")
-            assert set((await one.layer.occupants(room)).who) == {"ann"}
-        assert (await one.layer.occupants(room)).who == {}
 
 
 # ── URLs ──

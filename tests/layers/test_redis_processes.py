@@ -17,7 +17,7 @@ from websockets.exceptions import ConnectionClosed
 from roomful import Event, LayerAway, LayerError, Producer, RoomPolicy
 from roomful.core.errors import InvalidState
 
-from .nodes import Node
+from .nodes import LEASE_S, Node, Visitor
 from .servers import Server
 
 
@@ -325,3 +325,58 @@ def test_connection_of_another_process_is_reached_by_its_id(nodes: tuple[Node, N
         one.ask("tell", {"id": own, "what": "here"})
         with pytest.raises(RuntimeError):
             one.ask("tell", {"id": "x" * 16 + own[16:], "what": "nobody has this id"})
+
+
+# ── Presence ──
+
+
+@pytest.fixture
+def halls(url: str) -> Iterator[tuple[Node, Node]]:
+    app = "tests.layers.presence_app:app"
+    with Node("--layer", url, app=app) as first, Node("--layer", url, app=app) as second:
+        yield first, second
+
+
+def comings_and_goings(visitor: Visitor, last: str) -> list[tuple[str, bool]]:
+    """Return whom a visitor has seen come or go, until it has seen `last` come."""
+    seen: list[tuple[str, bool]] = []
+    while (last, True) not in seen:
+        change = visitor.take("roomful.presence")
+        seen.append((change["who"], change["present"]))
+    return seen
+
+
+def test_members_of_a_node_that_is_killed_are_gone_once_and_in_time(halls: tuple[Node, Node]) -> None:
+    """Within its lease and a third of another one, whoever of the others finds it."""
+    first, second = halls
+    with second.visit("ada") as ada, second.visit("eve") as eve, first.visit("bob"), first.visit("bea"):
+        for visitor in (ada, eve):
+            assert comings_and_goings(visitor, "bea")[-2:] == [("bob", True), ("bea", True)]
+        first.kill()
+        began = time.monotonic()
+        gone = {ada.take("roomful.presence")["who"] for _ in range(2)}
+        took_s = time.monotonic() - began
+        with second.visit("zoe"):
+            seen = [comings_and_goings(visitor, "zoe") for visitor in (ada, eve)]
+
+    assert gone == {"bob", "bea"}
+    assert took_s < LEASE_S * 4 / 3 + 1.0, "a second is for a machine that is busy"
+    assert seen[0] == [("zoe", True)]
+    assert sorted(seen[1]) == [("bea", False), ("bob", False), ("zoe", True)]
+
+
+def test_rolling_deploy_shows_nobody_gone_who_comes_back(halls: tuple[Node, Node]) -> None:
+    """A node that is told to stop tells its members to come back; those who do have never been away."""
+    first, second = halls
+    with second.visit("ada") as ada, first.visit("bob") as bob, first.visit("bea"):
+        comings_and_goings(ada, "bea")
+        first.stop()
+        with pytest.raises(ConnectionClosed) as closed:
+            bob.take("never")
+        assert closed.value.rcvd is not None
+        assert 4000 <= closed.value.rcvd.code < 4500
+        with second.visit("bob"):
+            change = ada.take("roomful.presence")
+            assert (change["who"], change["present"]) == ("bea", False)
+            with second.visit("zoe"):
+                assert comings_and_goings(ada, "zoe") == [("zoe", True)]

@@ -156,6 +156,7 @@ class RedisLayer:
             self.node,
             idle_room_s=self._bounds.idle_room_s,
             lease_s=self._timing.lease_s,
+            clock=self._clock,
         )
         self._problem = "it is not connected yet"
         try:

@@ -313,25 +313,57 @@ local function occupants(keys, args)
   return result
 end
 
--- KEYS leases; ARGV node lease_ms. Returns whether the node was known, and the nodes whose lease has run out.
+-- A node whose lease has run out is buried before what it said is taken back: its name with this stands among the leases
+-- until that is done. It cannot renew its lease then, and goes on under another name if it lives after all.
+local BURIED = '!'
+
+-- No lease may last longer than so many of the asking node's: a clock that is put back would make it last for hours.
+local LONGEST_LEASE = 10
+
+-- KEYS leases; ARGV node lease_ms since_ms, the time that has passed for the node since it renewed its lease, or -1.
+-- Returns whether the node was known, and the nodes whose lease has run out, also those that are buried already.
 local function renew(keys, args)
   local now = clock()
-  local was_known = redis.call('ZSCORE', keys[1], args[1]) and 1 or 0
-  redis.call('ZADD', keys[1], int(now + args[2]), args[1])
-  local result = {was_known}
+  local lease, since = tonumber(args[2]), tonumber(args[3])
+  local score = redis.call('ZSCORE', keys[1], args[1])
+  if score and since >= 0 and now - (score - lease) - since > lease / 2 then
+    -- The server's clock was put forward, or the server stood still: others may live and could not renew theirs.
+    for _, node in ipairs(redis.call('ZRANGEBYSCORE', keys[1], '-inf', int(now))) do
+      if string.sub(node, -1) ~= BURIED then
+        redis.call('ZADD', keys[1], int(now + lease), node)
+      end
+    end
+  end
+  local longest = int(now + LONGEST_LEASE * lease)
+  for _, node in ipairs(redis.call('ZRANGEBYSCORE', keys[1], '(' .. longest, '+inf')) do
+    redis.call('ZADD', keys[1], longest, node)
+  end
+  redis.call('ZADD', keys[1], int(now + lease), args[1])
+  local result = {score and 1 or 0}
   for _, node in ipairs(redis.call('ZRANGEBYSCORE', keys[1], '-inf', int(now), 'LIMIT', 0, 100)) do
     result[#result + 1] = node
   end
   return result
 end
 
--- KEYS leases; ARGV node. Ends a lease that has run out.
+-- KEYS leases; ARGV node lease_ms. Lets the lease of a node that ends run out, if there is a node that will see that;
+-- returns whether there is.
+local function retire(keys, args)
+  local now = clock()
+  redis.call('ZADD', keys[1], int(now + args[2]), args[1])
+  return redis.call('ZCOUNT', keys[1], '(' .. int(now), '+inf') > 1 and 1 or 0
+end
+
+-- KEYS leases; ARGV node. Returns whether its lease has run out; it is buried then.
 local function bury(keys, args)
+  local now = clock()
   local score = redis.call('ZSCORE', keys[1], args[1])
-  if score and tonumber(score) <= clock() then
-    return redis.call('ZREM', keys[1], args[1])
+  if not score or tonumber(score) > now then
+    return 0
   end
-  return 0
+  redis.call('ZREM', keys[1], args[1])
+  redis.call('ZADD', keys[1], int(now), args[1] .. BURIED)
+  return 1
 end
 
 local function hello()
@@ -346,5 +378,6 @@ redis.register_function('NAME_disappear', disappear)
 redis.register_function('NAME_sweep', sweep)
 redis.register_function('NAME_occupants', occupants)
 redis.register_function('NAME_renew', renew)
+redis.register_function('NAME_retire', retire)
 redis.register_function('NAME_bury', bury)
 redis.register_function('NAME_hello', hello)
