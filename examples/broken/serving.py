@@ -25,6 +25,8 @@ def number(name: str, default: float) -> float:
 def serve(
     app: FastAPI,
     *,
+    host: str = HOST,
+    port: int = PORT,
     backlog: int = 2048,
     max_size: int = 16 << 20,
     ping_interval_s: float = 20.0,
@@ -33,8 +35,8 @@ def serve(
     """Serve until stopped; the defaults are uvicorn's own."""
     uvicorn.run(
         app,
-        host=HOST,
-        port=PORT,
+        host=host,
+        port=port,
         log_level="warning",
         backlog=backlog,
         ws_max_size=max_size,

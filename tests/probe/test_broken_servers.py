@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
+from dataclasses import replace
 
 import pytest
 
 from tests.probe.bench.matrix import Named, judge, run_one
-from tests.probe.broken import BROKEN, Broken
+from tests.probe.broken import BROKEN, Broken, missing
 
 BY_NAME = {broken.name: broken for broken in BROKEN}
 # Long enough for every symptom, and a third of what --quick takes.
@@ -17,11 +17,6 @@ LONGER = ("--time", "16s")
 # Many bytes from the beginning: otherwise a slow machine has done its searches before memory is full.
 LARGE = ("--time", "16s", "--size", "1MiB", "--max-size", "0", "--max-burst", "0")
 NOTHING_BUT_QUESTIONS = ("--time", "1s", "--max-size", "0", "--max-burst", "0", "--storm", "0")
-
-
-def skip_without_redis(broken: Broken) -> None:
-    if broken.name == "redis_fanout" and not (shutil.which("redis-server") or shutil.which("valkey-server")):
-        pytest.skip("redis-server is not installed")
 
 
 def check(named: Named, broken: Broken) -> None:
@@ -35,7 +30,8 @@ def check(named: Named, broken: Broken) -> None:
 @pytest.mark.parametrize("broken", BROKEN, ids=lambda broken: broken.name)
 def test_a_planted_fault_is_named(broken: Broken) -> None:
     """At the second try at the latest, as the machine may be busy at the first; a wrong one never."""
-    skip_without_redis(broken)
+    if why := missing(broken):
+        pytest.skip(why)
     for extra in (SHORT, LARGE if broken.name == "memory" else LONGER):
         named = run_one(broken, extra=extra)
         check(named, broken)
@@ -71,3 +67,11 @@ def test_the_matrix_tells_right_from_wrong() -> None:
     assert judge(both, {"blocking"}) == "undetermined"
     assert judge(BY_NAME["healthy_roomful"], set()) == "right"
     assert judge(BY_NAME["healthy_roomful"], {"cpu"}) == "wrong"
+
+
+def test_a_server_that_cannot_run_here_says_why() -> None:
+    """It is left out of the matrix, and not called wrong."""
+    assert missing(BY_NAME["healthy_fastapi"]) is None
+    nowhere = replace(BY_NAME["lossy_network"], before=("no-such-program",))
+    assert missing(nowhere) == "no-such-program is not installed"
+    assert "in a network namespace" in (missing(replace(nowhere, before=("false",))) or "")

@@ -104,6 +104,7 @@ def test_a_late_generator_is_inconclusive(planted: Planted, tmp_path: Path) -> N
         (("run",), "nothing to run"),
         (("ws://127.0.0.1/", "--", "ls"), "only `roomful probe run`"),
         (("run", "--", "/nonexistent/program"), "cannot be started"),
+        (("run", "--url", "ws://198.18.0.2:1/", "--", "ls"), "--i-may-load-this-host"),
     ],
 )
 def test_usage_errors_say_what_was_expected(

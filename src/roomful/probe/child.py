@@ -29,6 +29,7 @@ __all__ = ("Child",)
 
 _LOG_BYTES: Final = 16_384
 _STOP_S: Final = 5.0
+_CONNECT_S: Final = 2.0
 # getrusage(2): kibibytes, on macOS bytes.
 _MAXRSS_BYTES: Final = 1 if sys.platform == "darwin" else 1024
 # A server may start one of its own before it listens itself; no WebSocket is there.
@@ -115,7 +116,8 @@ class Child:
         while True:
             self._check_alive()
             try:
-                _, writer = await asyncio.open_connection(uri.host, uri.port)
+                async with asyncio.timeout(_CONNECT_S):
+                    _, writer = await asyncio.open_connection(uri.host, uri.port)
             except OSError as error:
                 if time.monotonic() > deadline:
                     text = f"{target.shown} does not listen after {timeout_s:g} s; {self._log_hint()}"

@@ -87,7 +87,7 @@ async def _probe(arguments: Arguments) -> int:
     try:
         if arguments.action == "run":
             if options.target.url:
-                check_allowed(options.target, allowed=False)
+                check_allowed(options.target, allowed=options.allowed)
             setting = setting_of(arguments.command, [(knob, knob.a) for knob in arguments.knobs])
             child = await Child.start(setting.command, setting.environment)
             url = await _unless(stop, _url_of(child, arguments))

@@ -6,9 +6,8 @@ import sys
 from collections.abc import Callable
 from typing import TextIO
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
 from roomful.probe.findings import Diagnosis
@@ -18,6 +17,7 @@ from roomful.probe.units import format_bytes, format_rate, format_s
 
 __all__ = ("LiveView", "PlainView", "QuietView", "make_view", "say", "show_verdict")
 
+_BAR = 30
 _STYLES = {Outcome.GOOD: "green", Outcome.BAD: "red", Outcome.INVALID: "yellow"}
 
 
@@ -100,25 +100,24 @@ class LiveView(QuietView):
         """End the display."""
         self._live.stop()
 
-    def _render(self) -> Table:
+    def _render(self) -> Group:
         now = self._clock()
-        left = ""
+        filled = int(self._share * _BAR)
+        bar = Text.assemble(("━" * filled, "green"), ("━" * (_BAR - filled), "dim"), f"  {now:.0f} s")
         if self._share > 0.02:
-            left = f"about {format_s(max(self._share_at / self._share - now, 0.0))} left"
-        filled = int(self._share * 30)
-        table = Table.grid(padding=(0, 2))
-        table.add_row(
-            Text("━" * filled, style="green") + Text("━" * (30 - filled), style="dim"), f"{now:.0f} s", left
-        )
-        table.add_row(Text(self._step))
+            bar.append(f"  about {format_s(max(self._share_at / self._share - now, 0.0))} left")
+        lines = [bar, Text(self._step)]
         traffic = self._traffic
         if traffic is not None:
             under_way = max(traffic.expected - traffic.arrived, 0)
             text = f"{traffic.offered:,} sent  {traffic.arrived:,} came  {under_way:,} under way"
             if traffic.backlog_s > 0.01:
                 text += f"  the sockets take no more since {format_s(traffic.backlog_s)}"
-            table.add_row(Text(text))
-        return table
+            lines.append(Text(text))
+        for line in lines:
+            # A line that breaks would stay behind when the display is drawn again.
+            line.no_wrap, line.overflow = True, "ellipsis"
+        return Group(*lines)
 
 
 def make_view(*, plain: bool, quiet: bool, clock: Callable[[], float]) -> QuietView:

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from roomful.probe.diagnosis import diagnose
-from tests.probe.broken import BROKEN, Broken
+from tests.probe.broken import BROKEN, Broken, missing
 
 __all__ = ("Named", "judge", "run_one")
 
@@ -77,11 +77,11 @@ def run_one(
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "result.json"
-        options = ["--quick", "--quiet", "--json", str(path), *extra]
+        options = ["--quick", "--quiet", "--json", str(path), *broken.options, *extra]
         if knobs and broken.knob is not None:
             options += ["--knob", broken.knob]
         server = [sys.executable, "-m", f"examples.broken.{broken.name}"]
-        command = [sys.executable, "-m", "roomful.probe", "run", *options, "--", *server]
+        command = [*broken.before, sys.executable, "-m", "roomful.probe", "run", *options, "--", *server]
         errors = _run(command)
         result: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
     diagnosis = result.get("diagnosis") or {"findings": [], "status": f"failed: {errors[-200:]}"}
@@ -159,7 +159,15 @@ def main() -> int:
     parser.add_argument("--knobs", action="store_true", help="prove what is named")
     parser.add_argument("--out", default="build/probe-matrix")
     space = parser.parse_args()
-    chosen = [broken for broken in BROKEN if not space.only or broken.name in space.only]
+    chosen = []
+    for broken in BROKEN:
+        if space.only and broken.name not in space.only:
+            continue
+        why = missing(broken)
+        if why is None:
+            chosen.append(broken)
+        else:
+            print(f"left out: {broken.name}: {why}", flush=True)
     named: list[Named] = []
     out = Path(space.out)
     out.parent.mkdir(parents=True, exist_ok=True)
