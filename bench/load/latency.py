@@ -22,6 +22,8 @@ from bench.sample import Sample
 
 __all__ = ("Latency", "histogram", "percentile")
 
+_BUSY = b"0000"
+"""The room in which is pushed, where there are several."""
 _WARM_S = 0.3
 _LONGER = 3
 """How much longer than others this load measures: a percentile of 99.9 needs many messages."""
@@ -90,23 +92,26 @@ class Latency:
     @property
     def program(self) -> Program:
         """What the server must run."""
-        return Program.ROOMS if self.nodes == 1 else Program.NODES
+        if self.nodes > 1:
+            return Program.NODES
+        # One room alone is also done by those who know no others, such as the kernel's floor.
+        return Program.ROOMS if self.idle else Program.FANOUT
 
     @property
     def at_full_rate(self) -> Fanout | Nodes:
         """The load that finds the greatest rate."""
         if self.nodes == 1:
-            return Fanout(members=self.members, under_way=16, room=b"0000")
+            return Fanout(members=self.members, under_way=16, room=_BUSY if self.idle else None)
         return Nodes(members=self.members, under_way=1)
 
     async def run(self, server: Server, *, seconds: float) -> Sample:
         """Do one round."""
         assert self.rate is not None  # set by the calibration
         sample = Sample()
-        is_alone = self.nodes == 1
-        room = Room(server, size=self.size, prefix=b"0000" if is_alone else b"", log_size=_MAX_READS)
+        has_rooms = self.program is Program.ROOMS
+        room = Room(server, size=self.size, prefix=_BUSY if has_rooms else b"", log_size=_MAX_READS)
         try:
-            path = "/rooms?rooms=0000" if is_alone else f"/{self.program}"
+            path = f"/rooms?rooms={_BUSY.decode()}" if has_rooms else f"/{self.program}"
             await room.fill(self.members, path, idle=self.idle, idle_path="/rooms?rooms=0001")
             await server.settle()
             await self._measure(server, room, sample, _WARM_S + seconds * _LONGER, self.rate / self.members)
