@@ -212,6 +212,9 @@ async def connect(address: Address, link: Link, *, timeout_s: float) -> None:
     except OSError as error:
         link.end("not connected")
         raise LayerAway(f"{address} cannot be reached: {error.strerror or error}") from None
+    except LayerAway:
+        reason = link.lost.result() if link.lost.done() else "no reason was given"
+        raise LayerAway(f"{address} has ended the connection: {reason}") from None
     except (KeyError, TypeError, ValueError):
         link.end("refused")
         raise LayerError(f"{address} is no Redis or Valkey server") from None
