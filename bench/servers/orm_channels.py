@@ -16,7 +16,7 @@ class Consumer(AsyncWebsocketConsumer):  # type: ignore[misc] # channels has no 
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         """Answer."""
-        await query()
+        await query(text_data or "")
         await self.send(text_data)
 
 

@@ -3,21 +3,37 @@
 from __future__ import annotations
 
 import random
+import time
+from typing import Any
 
 from fastapi import FastAPI, WebSocket, WebSocketDisconnect
-from sqlalchemy import select
+from sqlalchemy import event, select, text
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from bench.servers.orm_table import ROWS, make_table
+from bench.servers.orm_table import ROWS, SLOW, SLOW_SQL, make_table, postgres
 from bench.servers.serving import run_uvicorn, start
 
 options = start()
 app = FastAPI()
-# As many connections as Roomful has threads for the database.
-sessions = async_sessionmaker(
-    create_async_engine(f"sqlite+aiosqlite:///{make_table()}", pool_size=8, max_overflow=0, pool_timeout=300)
+folder = postgres()
+engine = create_async_engine(
+    f"sqlite+aiosqlite:///{make_table()}"
+    if folder is None
+    else f"postgresql+psycopg://bench@/bench?host={folder}",
+    # As many connections as Roomful has threads for the database.
+    pool_size=8,
+    max_overflow=0,
+    pool_timeout=300,
 )
+sessions = async_sessionmaker(engine)
+
+if folder is None:
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def add_sleep(connection: Any, _: object) -> None:
+        """Give SQLite what PostgreSQL has."""
+        connection.create_function("pg_sleep", 1, time.sleep)
 
 
 class Base(DeclarativeBase):
@@ -38,10 +54,13 @@ async def ask(websocket: WebSocket) -> None:
     await websocket.accept()
     try:
         while True:
-            text = await websocket.receive_text()
+            message = await websocket.receive_text()
             async with sessions() as session:
-                await session.scalar(select(Item).where(Item.id == random.randrange(ROWS)))
-            await websocket.send_text(text)
+                if message.startswith(SLOW):
+                    await session.execute(text(SLOW_SQL))
+                else:
+                    await session.scalar(select(Item).where(Item.id == random.randrange(ROWS)))
+            await websocket.send_text(message)
     except WebSocketDisconnect:
         pass
 

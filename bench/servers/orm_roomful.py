@@ -16,7 +16,7 @@ class Asking(Consumer, owns_wire=True):
 
     async def receive(self, message: str) -> None:
         """Answer."""
-        await query()
+        await query(message)
         await self.send(message)
 
 
