@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from roomful.probe.evidence.processes import Processes
 from roomful.probe.evidence.procfs import (
     parse_counters,
     parse_flat,
@@ -22,7 +23,7 @@ from roomful.probe.evidence.procfs import (
     parse_stat,
     parse_status,
 )
-from roomful.probe.evidence.sources import AcceptQueue, Cgroup, NetCounters, Processes, SocketMemory
+from roomful.probe.evidence.sources import AcceptQueue, Cgroup, NetCounters, SocketMemory
 from roomful.probe.evidence.stacks import take_stacks
 from roomful.probe.evidence.tcp_info import parse_tcp_info, tcp_info
 

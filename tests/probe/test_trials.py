@@ -15,9 +15,9 @@ from roomful.probe.detect import detect_mode
 from roomful.probe.errors import Unmeasurable
 from roomful.probe.fleet import Fleet
 from roomful.probe.goals import Goals
+from roomful.probe.mode import Mode
 from roomful.probe.results import Outcome, Trial, TrialSpec
 from roomful.probe.target import Target
-from roomful.probe.traffic import Mode
 from roomful.probe.trial import TrialRunner
 from tests.probe.servers.planted import Planted, serving
 

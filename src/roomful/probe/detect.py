@@ -10,9 +10,9 @@ from roomful.probe.connection import Connection
 from roomful.probe.errors import Unmeasurable
 from roomful.probe.fleet import Fleet
 from roomful.probe.marks import Marker, find_mark
+from roomful.probe.mode import Mode
 from roomful.probe.payloads import make_recipe
 from roomful.probe.template import Template
-from roomful.probe.traffic import Mode
 
 __all__ = ("Detected", "detect_mode")
 

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from random import randrange
 
 from roomful.probe.adapter import Adapter
-from roomful.probe.connection import Connection, open_connection
+from roomful.probe.connection import Connection
 from roomful.probe.errors import Unreachable
+from roomful.probe.opening import open_connection
 from roomful.probe.target import Target
 
 __all__ = ("Fleet",)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from roomful.core.ledger import Example
 from roomful.probe.results import Missing
-from roomful.probe.traffic import Sender
+from roomful.probe.sender import Sender
 
 __all__ = ("MAX_RUNS", "missing_of")
 

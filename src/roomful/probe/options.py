@@ -8,10 +8,10 @@ from typing import Final
 from roomful.probe.errors import UsageError
 from roomful.probe.goals import Goals
 from roomful.probe.marks import MAX_SENDERS
+from roomful.probe.mode import Mode
 from roomful.probe.payloads import KINDS, least_bytes
 from roomful.probe.target import Target
 from roomful.probe.thresholds import Threshold
-from roomful.probe.traffic import Mode
 
 __all__ = ("MAX_DURATION_S", "MAX_MESSAGES", "MAX_RATE", "MAX_SIZE", "Options")
 

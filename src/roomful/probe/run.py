@@ -19,13 +19,14 @@ from roomful.probe.errors import Unreachable
 from roomful.probe.evidence import Evidence
 from roomful.probe.fleet import Fleet
 from roomful.probe.goals import Goals
+from roomful.probe.mode import Mode
 from roomful.probe.options import Options
 from roomful.probe.questions import IdleWatch, ask_lone, ask_storm
 from roomful.probe.results import Result, Trial, TrialSpec
 from roomful.probe.searches import SMALL, Searches, small_payload
 from roomful.probe.settle import Settler
 from roomful.probe.target import check_allowed, is_loopback
-from roomful.probe.traffic import Mode, Traffic
+from roomful.probe.traffic import Traffic
 from roomful.probe.trial import TrialRunner
 from roomful.probe.verdict import conclude
 

@@ -10,18 +10,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from enum import Enum
 
 from roomful.core.ledger import Ledger, Verdict
 from roomful.probe.adapter import Adapter, Around, PlainAdapter
 from roomful.probe.connection import Connection
-from roomful.probe.marks import DAMAGED, MARK_BYTES, Marker, find_mark
+from roomful.probe.marks import DAMAGED, MARK_BYTES, find_mark
+from roomful.probe.mode import Mode
 from roomful.probe.recipes import Recipe
 from roomful.probe.schedule import Schedule, Window
+from roomful.probe.sender import Sender
 from roomful.probe.tally import MANY, ROW_S, Tally
 from roomful.probe.template import Template
 
-__all__ = ("CANARY", "Mode", "Sender", "Traffic")
+__all__ = ("CANARY", "Traffic")
 
 CANARY = 9_999_999_999
 """The sequence of a message that asks whether the server still answers; no ledger knows it."""
@@ -29,36 +30,6 @@ _TICK_S = 0.001
 # Messages joined into one write: enough that a system call's share is small, few enough for the caches.
 _BATCH_BYTES = 256 * 1024
 _BATCH = 256
-
-
-class Mode(Enum):
-    """Who gets what a client sends."""
-
-    ECHO = "echo"
-    """The client itself."""
-    BROADCAST = "broadcast"
-    """Every client, whoever sends."""
-    ACK = "ack"
-    """Nobody; each message is answered with a message of the server's own."""
-
-
-class Sender:
-    """One client of a trial, as sender and as receiver."""
-
-    __slots__ = ("arrived", "canaries", "closed", "connection", "marker", "next", "number", "template")
-
-    def __init__(self, connection: Connection, template: Template, run: str) -> None:
-        self.connection: Connection = connection
-        self.number: int = connection.number
-        self.template: Template = template
-        self.marker: Marker = Marker(run, self.number)
-        self.next: int = 0
-        """The first sequence that is not handed to the socket yet."""
-        self.arrived: int = 0
-        """Messages that came to it for the first time; answers, where those are what comes."""
-        self.canaries: set[int] = set()
-        """Senders whose canary came."""
-        self.closed: bool = connection.end is not None
 
 
 class Traffic:

@@ -19,11 +19,12 @@ from roomful.probe.fleet import Fleet
 from roomful.probe.generator import generator_of, run_delay_s
 from roomful.probe.goals import Goals, Measured, judge_trial
 from roomful.probe.losses import MAX_RUNS, missing_of
+from roomful.probe.mode import Mode
 from roomful.probe.payloads import make_recipe
 from roomful.probe.results import Close, Trial, TrialSpec
 from roomful.probe.schedule import Burst, Constant, Ramp, Schedule, Window
 from roomful.probe.tally import growth
-from roomful.probe.traffic import Mode, Traffic
+from roomful.probe.traffic import Traffic
 
 __all__ = ("TrialRunner",)
 

@@ -27,10 +27,11 @@ import websockets.asyncio.client
 
 from roomful.probe.adapter import PlainAdapter
 from roomful.probe.fleet import Fleet
+from roomful.probe.mode import Mode
 from roomful.probe.payloads import make_recipe
 from roomful.probe.schedule import Window
 from roomful.probe.target import Target
-from roomful.probe.traffic import Mode, Traffic
+from roomful.probe.traffic import Traffic
 
 SIZES = (128, 64 * 1024, 1024 * 1024)
 UNDER_WAY = {128: 512, 64 * 1024: 32, 1024 * 1024: 8}

@@ -15,9 +15,10 @@ import resource
 import time
 
 from roomful.probe.adapter import PlainAdapter
+from roomful.probe.mode import Mode
 from roomful.probe.payloads import make_recipe
 from roomful.probe.schedule import Constant
-from roomful.probe.traffic import Mode, Traffic
+from roomful.probe.traffic import Traffic
 
 
 class Mirror:

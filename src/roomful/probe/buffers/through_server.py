@@ -10,10 +10,11 @@ from roomful.probe.adapter import PlainAdapter
 from roomful.probe.child import Child
 from roomful.probe.evidence.tcp_info import tcp_info
 from roomful.probe.fleet import Fleet
+from roomful.probe.mode import Mode
 from roomful.probe.payloads import make_recipe
 from roomful.probe.schedule import Constant
 from roomful.probe.target import Target
-from roomful.probe.traffic import Mode, Traffic
+from roomful.probe.traffic import Traffic
 
 __all__ = ("ask_server",)
 

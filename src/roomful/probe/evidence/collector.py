@@ -16,22 +16,21 @@ from dataclasses import asdict
 
 import psutil
 
-from roomful.probe.connection import Connection, open_connection
+from roomful.probe.connection import Connection
 from roomful.probe.errors import Unreachable
+from roomful.probe.evidence.processes import Cost, Memory, Processes
 from roomful.probe.evidence.redis import RedisInfo
 from roomful.probe.evidence.sources import (
     AcceptQueue,
     Cgroup,
-    Cost,
-    Memory,
     NetCounters,
     Pressure,
-    Processes,
     SocketMemory,
     Source,
 )
 from roomful.probe.evidence.stacks import take_stacks
 from roomful.probe.evidence.tcp_info import tcp_info
+from roomful.probe.opening import open_connection
 from roomful.probe.options import Options
 from roomful.probe.target import is_loopback
 from roomful.probe.traffic import Traffic

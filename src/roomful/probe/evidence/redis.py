@@ -13,7 +13,7 @@ from typing import Final
 
 import psutil
 
-from roomful.probe.evidence.sources import Processes
+from roomful.probe.evidence.processes import Processes
 
 __all__ = ("RedisInfo", "parse_info")
 

@@ -14,10 +14,12 @@ from types import MappingProxyType
 from typing import Final
 
 from roomful.probe.adapter import load_adapter
-from roomful.probe.connection import Connection, open_connection
+from roomful.probe.connection import Connection
 from roomful.probe.diagnosis.reading import quarter
 from roomful.probe.fleet import Fleet
 from roomful.probe.marks import Marker
+from roomful.probe.mode import Mode
+from roomful.probe.opening import open_connection
 from roomful.probe.options import Options
 from roomful.probe.payloads import make_recipe
 from roomful.probe.questions.idle import Ending
@@ -27,7 +29,6 @@ from roomful.probe.results import TrialSpec
 from roomful.probe.search import CliffSearch
 from roomful.probe.searches import SIZE_HINTS, small_payload
 from roomful.probe.template import Template
-from roomful.probe.traffic import Mode
 from roomful.probe.trial import TrialRunner
 
 __all__ = ("MEASURES", "Measure", "Subject")

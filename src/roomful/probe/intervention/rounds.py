@@ -14,9 +14,9 @@ from roomful.probe.findings import Arm, Diagnosis, Finding, Intervention, Knob, 
 from roomful.probe.intervention.knobs import Setting, setting_of
 from roomful.probe.intervention.measures import MEASURES, Subject
 from roomful.probe.intervention.predict import LEAST_ROUNDS, decide, predict, ratio_of
+from roomful.probe.mode import Mode
 from roomful.probe.options import Options
 from roomful.probe.results import Result
-from roomful.probe.traffic import Mode
 
 __all__ = ("Plan", "intervene")
 

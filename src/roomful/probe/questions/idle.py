@@ -9,8 +9,9 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-from roomful.probe.connection import Connection, open_connection
+from roomful.probe.connection import Connection
 from roomful.probe.errors import Unreachable
+from roomful.probe.opening import open_connection
 from roomful.probe.target import Target
 
 __all__ = ("Ending", "IdleWatch")

@@ -14,7 +14,7 @@ from statistics import median
 from typing import Final
 
 from roomful.probe.connection import Connection
-from roomful.probe.evidence.sources import Cost
+from roomful.probe.evidence.processes import Cost
 from roomful.probe.fleet import Fleet
 from roomful.probe.generator import run_delay_s
 from roomful.probe.marks import Marker, find_mark

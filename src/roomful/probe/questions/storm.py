@@ -15,10 +15,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from roomful.probe.connection import Connection, open_connection
+from roomful.probe.connection import Connection
 from roomful.probe.errors import Unreachable
 from roomful.probe.evidence.procfs import parse_counters
 from roomful.probe.evidence.tcp_info import tcp_info
+from roomful.probe.opening import open_connection
 from roomful.probe.target import Target
 
 __all__ = ("LATE_S", "Files", "ask_storm", "in_time", "open_in_turn", "open_together")
