@@ -11,6 +11,7 @@ from roomful.core.errors import (
     InvalidState,
     LayerError,
     NotEncodable,
+    PushKeyError,
     RoomNameError,
     UnknownConnection,
 )
@@ -75,6 +76,19 @@ async def test_every_push_has_a_sequence_of_its_own_and_carries_its_key(scene: S
     assert second == ProducerSeq(first.producer, 2)
     assert (no_key, key) == (None, "once")
     assert other.layer.published[0][2].producer != first.producer
+
+
+async def test_a_key_that_cannot_be_one_is_refused_before_anything_is_published(scene: Scene) -> None:
+    """Whoever pushes without waiting learns of it at once."""
+    for key in ("", "x" * 201, "a\n"):
+        with pytest.raises(PushKeyError):
+            await scene.engine.pushing.push("lobby", "a", key=key)
+        with pytest.raises(PushKeyError):
+            scene.engine.pushing.push_nowait("lobby", "a", key=key)
+        with pytest.raises(PushKeyError):
+            await scene.engine.groups.dispatch("team", Event("a"), exclude=None, key=key, on_full="tell")
+    assert scene.layer.published == []
+    assert (await scene.engine.pushing.push("lobby", "a", key="x" * 200)).position.offset == 1
 
 
 @pytest.mark.parametrize(

@@ -203,6 +203,7 @@ class Hub:
 
         Raises:
             RoomNameError: The name is too long or not printable.
+            PushKeyError: The key is empty, not printable, or longer than 200 bytes.
             NotEncodable: The event's data cannot be written as JSON.
             PolicyError: The room may skip events, and a text or bytes cannot say which; or `conflate` is longer than
                 1024 bytes.
@@ -293,6 +294,7 @@ class Hub:
 
         Raises:
             RoomNameError: The name is too long or not printable.
+            PushKeyError: As for `push`.
             NotEncodable: The event's data cannot be written as JSON.
             InboxFull: With `refuse`: so many consumers of this process did not take it. The others have got it.
             LayerError: The layer did not take the dispatch, or nobody can know.

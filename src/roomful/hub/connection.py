@@ -45,7 +45,7 @@ class Connection(Member):
         self._resumes: dict[str, str] | None = None
         self._wire = make_wire(self)
         if not self._wire.supervises:
-            self.pulse = Pulse()
+            self.pulse: Pulse | None = Pulse()
 
     # ── Towards the endpoint, which runs `connect` ──
 
@@ -260,7 +260,7 @@ class Connection(Member):
 
     def _hold(self, holder: int) -> None:
         self._holders |= holder
-        self.reads = False
+        self.reads: bool = False
         self._wire.stop_reading()
 
     def _let_go_of(self, holder: int) -> None:

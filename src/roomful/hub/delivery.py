@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 from ..core.close_codes import CloseCode
 from ..core.envelope import Envelope, Form
 from ..core.errors import LayerError, PolicyError
-from ..core.names import ConnectionId, RoomName
+from ..core.names import ConnectionId, RoomName, push_key
 from ..core.ports import ProducerSeq, Receipt
 from .outbox import Entry
 
@@ -107,6 +107,8 @@ class Delivery:
         conflate: str,
     ) -> asyncio.Future[Receipt]:
         """Hand a push to the layer."""
+        if key is not None:
+            push_key(key)
         name = self._memberships.name_of(room)
         policy = self._memberships.policy_of(name)
         form, body = self._codec.pack(message)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 from ..core.dispatched import Dispatched, Missed
 from ..core.envelope import Envelope
 from ..core.errors import ConnectionClosed, InboxFull, LayerError, TooManyRooms
-from ..core.names import ConnectionId, RoomName, group_topic, room_name
+from ..core.names import ConnectionId, RoomName, group_topic, push_key, room_name
 from ..core.policies import Retention
 from ..core.ports import ProducerSeq
 from ..core.positions import Gap
@@ -233,6 +233,8 @@ class Groups:
         """Dispatch an event; see `Hub.dispatch`."""
         await self._start()
         name = self._name_of(group)
+        if key is not None:
+            push_key(key)
         form, body = self._codec.pack(event)
         envelope = Envelope(form, body, exclude).pack()
         if on_full == "tell":

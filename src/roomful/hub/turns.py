@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ..core.limits import Limits
     from ..core.names import ConnectionId
     from ..core.ports import Handler
+    from .inbox import Inbox
     from .statistics import Counters
 
 __all__ = ("Turns",)
@@ -284,7 +285,8 @@ class Turns(Waiting):
             self._grace.stop()
             self._grace = None
         if self._code is None and not self.inbox:
-            self.inbox = self._dispatches = None
+            self._dispatches = None
+            self.inbox: Inbox | None = None
             self._busy = False
         else:
             # Called from within the connection's context, which the next task must enter anew.

@@ -148,7 +148,7 @@ class SocketWire(Reading):
         """Take the transport."""
         self._transport = cast("asyncio.Transport", transport)
         # A hub calls this for every member and every batch, so it is the transport's own method.
-        self.write = cast("Callable[[object], None]", self._transport.write)
+        self.write: Callable[[object], None] = cast("Callable[[object], None]", self._transport.write)
         tune(self._transport)
 
     def eof_received(self) -> None:
