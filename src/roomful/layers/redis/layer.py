@@ -7,9 +7,6 @@ that another run of the server may have taken.
 from __future__ import annotations
 
 import asyncio
-import dataclasses
-import logging
-import math
 import secrets
 import time
 from collections.abc import Callable
@@ -28,16 +25,15 @@ from .island import Island
 from .keys import Keys
 from .line import Line, Timing
 from .link import Link
+from .options import Options
 from .presence import NodePresence
 from .publisher import Bounds, keep_text
+from .reach import Reach
 from .subscriber import Subscriber
 
 __all__ = ("RedisLayer", "RedisStatus")
 
-logger: Final = logging.getLogger("roomful.layer")
-
 _TICK_S: Final = 0.25
-_POLICIES: Final = ("refuse", "local")
 _SWEEP_S: Final = 60.0  # in which the top of every attached room is asked for once
 
 
@@ -100,26 +96,17 @@ class RedisLayer:
         timing: Timing | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        address, options = Address.parse(url)
-        self.address: Address = address
-        prefix = options.pop("prefix", prefix)
-        policy = options.pop("when_layer_is_down", when_layer_is_down)
-        self._bounds = bounds or Bounds()
-        if "hold_s" in options:
-            self._bounds = dataclasses.replace(self._bounds, hold_s=_seconds(options.pop("hold_s")))
-        if options:
-            raise LayerError(f"URL of the layer has an unknown option {min(options)!r}")
-        if "{" in prefix or not prefix:
-            raise LayerError(f"prefix is {prefix!r}; expected at least one character, and no brace")
-        if policy not in _POLICIES:
-            raise LayerError(f"when_layer_is_down is {policy!r}; expected one of {_POLICIES}")
-        self._is_local = policy == "local"
+        options = Options.read(
+            url, prefix=prefix, when_layer_is_down=when_layer_is_down, bounds=bounds or Bounds()
+        )
+        self.address: Address = options.address
+        self._bounds = options.bounds
+        self._is_local = options.is_local
         self.node: str = secrets.token_urlsafe(9)
-        self.keys: Keys = Keys(prefix)
+        self.keys: Keys = Keys(options.prefix)
         self._timing = timing or Timing()
         self._clock = clock
-        self._outages = 0
-        self._problem = "it is not started"
+        self._reach = Reach(self.address)
         self._client: Client | None = None
         self._subscriber: Subscriber | None = None
         self._line: Line | None = None
@@ -144,7 +131,7 @@ class RedisLayer:
             bounds=self._bounds,
             timing=self._timing,
             is_up=self._look,
-            is_down=self._is_down,
+            is_down=self._reach.lost,
             clock=self._clock,
         )
         subscriber = Subscriber(self.keys, self._bounds.idle_room_s, deliver, suspect, client.reloads.load)
@@ -158,7 +145,7 @@ class RedisLayer:
             lease_s=self._timing.lease_s,
             clock=self._clock,
         )
-        self._problem = "it is not connected yet"
+        self._reach.problem = "it is not connected yet"
         try:
             await client.start()
             await line.start()
@@ -182,7 +169,7 @@ class RedisLayer:
             subscriber.stop()
             await line.stop()
         self._client, self._subscriber, self._line, self._presence, self._island = (None,) * 5
-        self._problem = "it was stopped"
+        self._reach.problem = "it was stopped"
 
     async def _sweep(self, subscriber: Subscriber) -> None:
         due = 0.0
@@ -198,26 +185,11 @@ class RedisLayer:
 
     def _look(self) -> None:
         client, line = self._client, self._line
-        if (
-            self._problem
-            and client is not None
-            and line is not None
-            and client.is_up != (line.link is not None)
-        ):
-            client.hurry()
-            line.hurry()
-        if (
-            self._problem
-            and client is not None
-            and line is not None
-            and client.is_up
-            and line.link is not None
-        ):
-            self._problem = ""
-            logger.info("layer %s is reached", self.address)
-            if self._island is not None and self._subscriber is not None:
-                self._island = None
-                self._subscriber.unmute()
+        if client is None or line is None or not self._reach.look(client, line):
+            return
+        if self._island is not None and self._subscriber is not None:
+            self._island = None
+            self._subscriber.unmute()
 
     async def _hears(self, link: Link) -> None:
         if self._subscriber is not None:
@@ -227,13 +199,7 @@ class RedisLayer:
     def _hears_nothing(self, reason: str) -> None:
         if self._subscriber is not None:
             self._subscriber.down()
-        self._is_down(reason)
-
-    def _is_down(self, reason: str) -> None:
-        if not self._problem:
-            self._outages += 1
-            logger.warning("layer %s is away: %s", self.address, reason)
-        self._problem = reason
+        self._reach.lost(reason)
 
     def _alone(self) -> Island | None:
         """Return the island of this node, if that is what carries its pushes now."""
@@ -247,15 +213,15 @@ class RedisLayer:
 
     def health(self) -> str:
         """Return what is wrong, or nothing: whether it can publish and receives."""
-        return self._problem
+        return self._reach.problem
 
     def status(self) -> RedisStatus:
         """Return how the server is, and what the layer holds."""
         client, subscriber = self._client, self._subscriber
         return RedisStatus(
-            is_up=not self._problem,
-            problem=self._problem,
-            outages=self._outages,
+            is_up=not self._reach.problem,
+            problem=self._reach.problem,
+            outages=self._reach.outages,
             pending=client.publisher.pending if client else 0,
             attached=subscriber.room_count if subscriber else 0,
             received=subscriber.received if subscriber else 0,
@@ -302,7 +268,7 @@ class RedisLayer:
                 return await self._subscriber.attach(room)
         except TimeoutError:
             raise LayerAway(
-                f"room {room!r} cannot be delivered, the layer is away: {self._problem}"
+                f"room {room!r} cannot be delivered, the layer is away: {self._reach.problem}"
             ) from None
 
     def detach(self, room: RoomName) -> None:
@@ -383,13 +349,3 @@ class RedisLayer:
 
 def _ms(seconds: float) -> int:
     return max(1, int(seconds * 1000))
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1.0
-    if not 0 <= seconds < math.inf:
-        raise LayerError(f"hold_s is {text!r}; expected a number of seconds")
-    return seconds
