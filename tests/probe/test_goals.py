@@ -55,6 +55,15 @@ def test_a_late_generator_says_nothing_whatever_came() -> None:
     assert outcome(lost)[0] is Outcome.BAD
 
 
+def test_silence_is_bad_although_the_machine_is_busy() -> None:
+    """No answer for seconds is not what a few milliseconds without a core do; a machine that has nothing left is."""
+    silent = replace(FINE, latency=None, drained=False, silent=True)
+    starved = replace(ON_TIME, waiting=0.3)
+    assert outcome(replace(silent, generator=starved))[0] is Outcome.BAD
+    assert outcome(replace(silent, generator=starved, silent=False))[0] is Outcome.INVALID
+    assert outcome(replace(silent, generator=replace(ON_TIME, waiting=0.7)))[0] is Outcome.INVALID
+
+
 def test_a_busy_generator_is_not_the_servers_fault() -> None:
     """Where the load was made at a whole core, slowness may be ours."""
     busy = replace(ON_TIME, cpu=0.7, waiting=0.3)

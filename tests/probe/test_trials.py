@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -190,3 +191,12 @@ async def test_a_fleet_says_how_many_it_has_closed() -> None:
                 await asyncio.sleep(0)
         assert first.end is None
         await fleet.close()
+
+
+@pytest.mark.parametrize(("purpose", "outcome"), [("size", Outcome.BAD), ("rate", Outcome.INVALID)])
+async def test_silence_counts_where_time_does_not(purpose: str, outcome: Outcome) -> None:
+    """On a machine that is busy, an answer may be late; it does not stay away."""
+    async with runner(Planted(mute_after=1)) as runs:
+        runs.goals = replace(GOALS, generator_waiting=-1.0)
+        trial = await runs.run(TrialSpec(purpose, "text", 100, 100.0, 1, 4), 0)
+    assert (trial.outcome, trial.counts["in doubt"]) == (outcome, 3)

@@ -17,6 +17,8 @@ __all__ = ("Goals", "Measured", "judge_trial")
 
 # A server that is in doubt after its connection ended is bad by its close; one that repeats or garbles is bad itself.
 _WRONG = ("duplicate", "reordered", "corrupted", "phantom", "told")
+_STARVED = 0.6
+"""A machine that leaves us less than the rest may leave the server nothing at all."""
 _BUSY = 0.9
 """From this share of one core on, this process may be what is slow."""
 
@@ -67,6 +69,8 @@ class Measured:
     drained: bool
     settled: bool
     interrupted: bool = False
+    silent: bool = False
+    """Nothing came any more, not even the answer to a canary, however long it was waited for."""
 
 
 def judge_trial(measured: Measured, goals: Goals) -> tuple[Outcome, tuple[Goal, ...], tuple[str, ...]]:
@@ -123,9 +127,10 @@ def _invalid(measured: Measured, goals: Goals, *, failed: bool) -> str | None:
         measured.closes > goals.closes
         or measured.counts.get("lost", 0)
         or measured.counts.get("corrupted", 0)
+        or (measured.silent and (measured.generator.waiting or 0.0) < _STARVED)
     )
     if certain and failed:
-        # What is gone is gone, however late it was sent.
+        # What is gone is gone, however late it was sent, and silence is not a matter of milliseconds.
         return None
     generator = measured.generator
     if generator.late_p99_s > goals.late_limit_s:

@@ -32,6 +32,8 @@ _NAME = "abcdefghijkmnpqrstuvwxyz23456789"
 _QUIET_S = 0.25
 """Least time without an arrival before a trial asks whether more will come."""
 _MAX_PAIRS = 10_000
+_TIMELESS = ("size", "burst")
+"""Trials in which only arriving counts, not when."""
 _MAX_EXAMPLES = 3
 
 
@@ -214,6 +216,10 @@ class TrialRunner:
         self._doubt(traffic, open_pairs)
         return not open_pairs, not open_pairs
 
+    def _is_silent(self, traffic: Traffic) -> bool:
+        """Whether nothing has come for as long as a canary may take."""
+        return traffic.now_s - (traffic.last_arrival - traffic.began) >= self.canary_s
+
     def _pairs(self, traffic: Traffic) -> set[tuple[int, int]]:
         """Return (receiver, sender) of those who may still owe each other something."""
         if traffic.mode is not Mode.BROADCAST:
@@ -275,6 +281,7 @@ class TrialRunner:
                 how.drained or bool(closes),
                 how.settled,
                 self.interrupted,
+                silent=not how.drained and spec.purpose in _TIMELESS and self._is_silent(traffic),
             ),
             self.goals,
         )
