@@ -213,6 +213,20 @@ async def test_parked_task_that_is_cancelled_as_the_connection_ends(turning: Tur
     assert other_tasks() == set()
 
 
+async def test_dispatch_and_end_of_the_connection_leave_no_task(turning: TurnsScene) -> None:
+    """A task that waits is also ended when the end overtakes what was to wake it."""
+    turning.turns.offer("a")
+    await passes(2)
+    envelope = Envelope(Form.TEXT, b"b")
+    turning.turns.dispatch(Dispatched(RoomName("g"), Position("e", 1), envelope), note=True)
+    turning.turns.end(1000, clean_up=True)
+    await passes(3)
+    assert turning.handler.seen == ["a", ("closed", 1000)]
+    assert turning.log == ["ended"]
+    assert other_tasks() == set()
+    assert timers() == []
+
+
 async def test_context_of_the_connection_holds_from_message_to_message(turning: TurnsScene) -> None:
     variable = contextvars.ContextVar("variable", default="none")
     seen = []

@@ -127,7 +127,7 @@ class Turns(Waiting):
                 self._task = self._worker
                 parked.set_result(awaitable)
             else:
-                self._parked = None  # its task is gone, or was cancelled in this pass
+                # None waits, or its task was cancelled in this pass.
                 self._work_on(awaitable)
             return True
         inbox = self._new_inbox() if self.inbox is None else self.inbox
@@ -151,7 +151,6 @@ class Turns(Waiting):
             self._task = self._worker
             parked.set_result(_pass())
         else:
-            self._parked = None
             self._resume()
 
     def end(self, code: int, *, clean_up: bool) -> None:
