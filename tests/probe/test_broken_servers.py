@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
 
 import pytest
 
-from tests.probe.bench.matrix import Named, judge, run_one
+from tests.probe.bench.matrix import Named, judge, read, run_one
 from tests.probe.broken import BROKEN, Broken, missing
 
 BY_NAME = {broken.name: broken for broken in BROKEN}
@@ -75,3 +77,12 @@ def test_a_server_that_cannot_run_here_says_why() -> None:
     nowhere = replace(BY_NAME["lossy_network"], before=("no-such-program",))
     assert missing(nowhere) == "no-such-program is not installed"
     assert "in a network namespace" in (missing(replace(nowhere, before=("false",))) or "")
+
+
+def test_the_matrix_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    """What was written is read as it was."""
+    one = Named("memory", ("memory",), (), "supported", 9.5, "right", "undetermined")
+    path = tmp_path / "matrix.json"
+    assert read(path) == []
+    path.write_text(json.dumps([asdict(one)]))
+    assert read(path) == [one]

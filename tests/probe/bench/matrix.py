@@ -1,7 +1,8 @@
 """Which cause the probe names for which planted fault: the confusion matrix.
 
 `python -m tests.probe.bench.matrix --runs 10` runs every server of `examples/broken` so often with `--quick`, prints
-the matrix, and writes it and what was named in each run to `build/`.
+the matrix, and writes it and what was named in each run to `build/`. With `--resume` it goes on from there: a server
+has as many runs in the end as were asked for, and those of others stay.
 """
 
 # ruff: noqa: T201  # a program prints
@@ -130,6 +131,14 @@ def _run(command: list[str]) -> str:
             return process.communicate(timeout=_START_S)[1]
 
 
+def read(path: Path) -> list[Named]:
+    """Return the runs that a file has; none where there is no file."""
+    if not path.exists():
+        return []
+    each: list[dict[str, Any]] = json.loads(path.read_text())
+    return [Named(**one | {name: tuple(one[name]) for name in ("causes", "proven")}) for one in each]
+
+
 def table(named: list[Named]) -> Iterator[str]:
     """Return the matrix as Markdown: a row for each server, a column for each outcome."""
     yield "| server | is | runs | right | undetermined | wrong | named | from elsewhere |"
@@ -157,6 +166,7 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=10)
     parser.add_argument("--only", action="append", default=[])
     parser.add_argument("--knobs", action="store_true", help="prove what is named")
+    parser.add_argument("--resume", action="store_true", help="keep the runs that are written already")
     parser.add_argument("--out", default="build/probe-matrix")
     space = parser.parse_args()
     chosen = []
@@ -168,11 +178,14 @@ def main() -> int:
             chosen.append(broken)
         else:
             print(f"left out: {broken.name}: {why}", flush=True)
-    named: list[Named] = []
     out = Path(space.out)
     out.parent.mkdir(parents=True, exist_ok=True)
+    named = read(out.with_suffix(".json")) if space.resume else []
+    there = Counter(each.server for each in named)
     for number in range(space.runs):
         for broken in chosen:
+            if number < there[broken.name]:
+                continue
             one = run_one(broken, knobs=space.knobs, keep=out.with_suffix(""))
             named.append(one)
             print(f"{number + 1}/{space.runs} {one.verdict:<12} {one.server:<18} {one.status:<13} ", end="")
