@@ -6,7 +6,10 @@ It reloads when a file changes. For production there is `roomful serve`.
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+import os
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 from channels.routing import get_default_application
 from django.apps import apps
@@ -20,6 +23,10 @@ else:
 
 __all__ = ("Command",)
 
+_END_S: Final = 3.0
+"""Time that a server has to end when a file has changed. Python waits for threads, and a handler in one may take long."""
+_CHANGED: Final = 3  # Django's own, for its parent: begin anew
+
 
 class Command(RunserverCommand):
     """Serves `ASGI_APPLICATION`."""
@@ -31,6 +38,7 @@ class Command(RunserverCommand):
         import uvicorn  # noqa: PLC0415 -- of another extra
 
         autoreload.raise_last_exception()
+        autoreload.file_changed.connect(_end_soon)
         if not options["skip_checks"]:
             self.stdout.write("Performing system checks…\n")
             self.check(display_num_errors=True)
@@ -56,6 +64,13 @@ class Command(RunserverCommand):
             timeout_graceful_shutdown=2,
         )
         uvicorn.Server(config).run()
+
+
+def _end_soon(*, file_path: Path, **_: Any) -> None:
+    if file_path.suffix == ".py":
+        ending = threading.Timer(_END_S, os._exit, (_CHANGED,))
+        ending.daemon = True
+        ending.start()
 
 
 def _with_static_files(application: Any, files: Any) -> Any:
