@@ -74,10 +74,19 @@ async def test_a_receiver_has_a_copy_of_its_own() -> None:
     assert await subject.receive(names[1]) == {"type": "x", "deep": {"list": [1]}}
 
 
+async def test_a_channel_is_full_by_bytes_too() -> None:
+    subject = layer(max_channel_bytes=100)
+    await subject.send("c", {"text": "x" * 200})  # one alone may be larger
+    with pytest.raises(ChannelFull, match=r"100 bytes \(max_channel_bytes\)"):
+        await subject.send("c", {"text": "x"})
+    assert await subject.receive("c") == {"text": "x" * 200}
+    await subject.send("c", {"text": "x"})
+
+
 async def test_a_full_channel_refuses_what_is_sent() -> None:
     subject = layer(capacity=1)
     await subject.send("c", {"n": 1})
-    with pytest.raises(ChannelFull, match=r"channel 'c' is full: 1 messages wait"):
+    with pytest.raises(ChannelFull, match=r"channel 'c' is full; the limits are 1 messages"):
         await subject.send("c", {"n": 2})
 
 

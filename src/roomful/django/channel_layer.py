@@ -135,6 +135,7 @@ class ChannelLayer(BaseChannelLayer):
         self.clock = clock
         self._on_full = on_full
         self._max_bytes = max_message_bytes
+        self._max_channel_bytes = max_channel_bytes
         self._node = secrets.token_hex(8)
         self._sent = self._full = self._lost = 0
         self._throttle = Throttle()
@@ -176,8 +177,8 @@ class ChannelLayer(BaseChannelLayer):
         """Put a message into a channel.
 
         Raises:
-            ChannelFull: As many messages wait there as may. A channel of another process has its drops counted and
-                logged there.
+            ChannelFull: As many messages or bytes wait there as may. A channel of another process has its drops counted
+                and logged there.
             MessageTooLarge: It is larger than `max_message_bytes`, and for another process.
             TypeError: The name or the message is not one, or the message holds what MessagePack does not have.
             LayerError: The servers cannot be reached.
@@ -191,7 +192,8 @@ class ChannelLayer(BaseChannelLayer):
         if not self._board.send(channel, message, self.clock()):
             self._full += 1
             raise ChannelFull(
-                f"channel {channel!r} is full: {self.get_capacity(channel)} messages wait in it"
+                f"channel {channel!r} is full; the limits are {self.get_capacity(channel)} messages (capacity) and "
+                f"{self._max_channel_bytes} bytes (max_channel_bytes)"
             )
         self._sent += 1
 

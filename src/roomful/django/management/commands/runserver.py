@@ -24,7 +24,7 @@ else:
 __all__ = ("Command",)
 
 _END_S: Final = 3.0
-"""Time that a server has to end when a file has changed. Python waits for threads, and a handler in one may take long."""
+"""Time that a server has to end when a file has changed: Python waits for threads, and a handler may be in one."""
 _CHANGED: Final = 3  # Django's own, for its parent: begin anew
 
 
