@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 from collections.abc import AsyncGenerator
 
 import pytest
@@ -28,6 +30,7 @@ class PresenceLayer(FakeLayer):
     Attributes:
         failing: How many calls fail from now on.
         deaf: Whether changes are numbered and not delivered.
+        gates: Who asks for those that are present waits for the first of these, in the order of the questions.
     """
 
     def __init__(self) -> None:
@@ -35,6 +38,7 @@ class PresenceLayer(FakeLayer):
         self.who: dict[RoomName, dict[str, bytes]] = {}
         self.failing = 0
         self.deaf = False
+        self.gates: list[asyncio.Future[None]] = []
         self.said: list[tuple[str, bytes | None]] = []
 
     def _fail(self) -> None:
@@ -67,6 +71,8 @@ class PresenceLayer(FakeLayer):
 
     async def occupants(self, room: RoomName) -> Occupants:
         self._fail()
+        if self.gates:
+            await self.gates.pop(0)
         return Occupants(self.at(presence_topic(room)), dict(self.who.get(room, {})))
 
 
@@ -92,6 +98,30 @@ async def scene() -> AsyncGenerator[PresenceScene]:
     assert scene.engine.attendants._names == {}
     assert all(not who for who in scene.layer.who.values())
     await scene.assert_nothing_is_left()
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (1, 0, 2), (1, 2, 0)])
+async def test_answers_that_come_too_late_heal_nothing(
+    scene: PresenceScene, order: tuple[int, ...], caplog: pytest.LogCaptureFixture
+) -> None:
+    """A doubt while a room is opened makes two ask, and whoever hears last has nothing to heal any more."""
+    gates: list[asyncio.Future[None]] = [asyncio.get_running_loop().create_future() for _ in order]
+    scene.layer.gates = list(gates)
+    ann = scene.client()
+    joining = soon(ann.connection.join("lobby", who="ann"))
+    await settled()
+    assert scene.layer.suspect is not None
+    scene.layer.suspect(presence_topic(LOBBY))
+    await settled()
+    for gate in order:
+        gates[gate].set_result(None)
+        await settled()
+    await joining
+    await settled()
+    assert (await scene.engine.attendants.present("lobby")).who == {"ann": b"null"}
+    assert ann.written[-1] in ("lobby#1 ann null", "lobby#1 {ann=null}")
+    gc.collect()  # a task that failed tells so when it is gone
+    assert caplog.records == []
 
 
 async def test_members_are_told_who_comes_and_who_goes(scene: PresenceScene) -> None:

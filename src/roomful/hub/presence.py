@@ -130,7 +130,8 @@ class Attendants:
         except BaseException:
             self.close(room)
             raise
-        board.roster.heal(occupants)
+        if board.roster.is_behind:  # or a question that was asked meanwhile has been answered first
+            board.roster.heal(occupants)
         if board.roster.is_behind:
             self.ask(board)
 
@@ -321,7 +322,8 @@ class Attendants:
                     self._warn(room, error)
                     await asyncio.sleep(_RETRY_S)
                     continue
-                self._heal(board, occupants)
+                if board.roster.is_behind:  # whoever opened the room may have got an answer meanwhile
+                    self._heal(board, occupants)
         finally:
             board.asking = None
 
