@@ -217,6 +217,20 @@ async def test_connection_is_in_a_bounded_number_of_rooms(scene: Scene) -> None:
     assert scene.engine.statistics().rooms == 3
 
 
+@pytest.mark.parametrize("what", ["join", "join_group"])
+async def test_the_handshake_is_accepted_once_the_room_is_delivered(scene: Scene, what: str) -> None:
+    """Whoever pushes because it has heard that a client is connected reaches that client."""
+    scene.layer.attach_gate = asyncio.get_running_loop().create_future()
+    client = scene.opening()
+    joining = soon(getattr(client.connection, what)("lobby"))
+    await passes(3)
+    assert client.connection.is_opening
+    scene.layer.attach_gate.set_result(None)
+    await joining
+    assert client.connection.is_open
+    client.connected()
+
+
 async def test_join_of_a_connection_that_has_ended_makes_no_room(scene: Scene) -> None:
     """Nothing is attached for who has gone."""
     client = scene.client()

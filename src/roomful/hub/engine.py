@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from ..core.close_codes import CloseCode
 from ..core.errors import (
+    ConnectionClosed,
     HubClosed,
     WrongLoop,
 )
@@ -333,7 +334,10 @@ class Engine:
         who: str | None = None,
         info: object = None,
     ) -> Joined:
-        """Make a connection a member of a room; see `Memberships.join`. Accepts the handshake if nobody has.
+        """Make a connection a member of a room; see `Memberships.join`.
+
+        Accepts the handshake if nobody has, once the room is delivered here: whoever is accepted by it gets what is
+        pushed from then on.
 
         Raises:
             RoomNameError: The name is too long or not printable.
@@ -347,7 +351,8 @@ class Engine:
         name = self.memberships.name_of(room)
         self.memberships.check(connection, name)
         who, packed = self.attendants.said(name, who, info)
-        connection.ensure_open()
+        if connection.is_closing:
+            raise ConnectionClosed(connection.code)
         return await self.memberships.join(connection, name, since, who=who, info=packed)
 
     def call_later(self, delay_s: float, call: Callable[[], None]) -> asyncio.TimerHandle:

@@ -153,7 +153,8 @@ class Groups:
         """
         await self._start()
         name = self._name_of(group)
-        connection.ensure_open()
+        if connection.is_closing:
+            raise ConnectionClosed(connection.code)
         if name in self._of.get(connection, ()):
             return
         if len(self._of.get(connection, ())) >= self._limits.max_rooms_per_connection:
@@ -166,8 +167,7 @@ class Groups:
         try:
             if entry.attaching is not None:
                 await asyncio.shield(entry.attaching)
-            if not connection.is_open:
-                raise ConnectionClosed(connection.code)
+            connection.ensure_open()  # not before: what is dispatched once its client is connected arrives
             entry.members[connection] = None
             self._of.setdefault(connection, set()).add(name)
         finally:

@@ -151,6 +151,8 @@ class Memberships:
         try:
             if (attaching := self._attaching.get(name)) is not None:
                 await asyncio.shield(attaching)
+            # Not before: what is pushed once its client knows that it is connected is delivered.
+            connection.ensure_open()
             if since is not None and name not in connection.memberships:
                 recovered = await self._replays.run(connection, room, _position(since))
             self._add(connection, room, recovered=recovered)
