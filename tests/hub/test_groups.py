@@ -57,6 +57,38 @@ async def finish(scene: Scene) -> None:
     assert scene.engine.groups._questions == {}
 
 
+async def test_who_leaves_a_group_during_its_join_is_no_member_afterwards() -> None:
+    """Whoever calls `leave_group` meanwhile is heard, and the next join is one like any other."""
+    scene = _scene()
+    scene.layer.attach_gate = asyncio.get_running_loop().create_future()
+    ann = scene.client()
+    joining = soon(ann.connection.join_group("alarms"))
+    await settled()
+    ann.connection.leave_group("alarms")
+    scene.layer.attach_gate.set_result(None)
+    await joining
+    assert ann.connection.groups == frozenset()
+    scene.layer.attach_gate = None
+    await ann.connection.join_group("alarms")
+    assert ann.connection.groups == {"alarms"}
+    ann.connection.leave_group("alarms")
+    await finish(scene)
+
+
+async def test_joins_that_are_made_at_once_do_not_exceed_the_limit() -> None:
+    """What was allowed when a join began may be so no longer when the group is there."""
+    scene = _scene()
+    scene.layer.attach_gate = asyncio.get_running_loop().create_future()
+    ann = scene.client()
+    joins = [soon(outcome(ann.connection.join_group(group))) for group in ("a", "b", "c")]
+    await settled()
+    scene.layer.attach_gate.set_result(None)
+    assert [type(await join) for join in joins] == [type(None), type(None), TooManyRooms]
+    for group in ("a", "b"):
+        ann.connection.leave_group(group)
+    await finish(scene)
+
+
 async def test_every_consumer_of_the_group_gets_it_in_order(scene: Scene) -> None:
     """All of the group, nobody else, in the order of the receipts; a room of the same name is something else."""
     ann, bob = await consumer(scene, "alarms"), await consumer(scene, "alarms", "other")

@@ -14,6 +14,7 @@ from roomful.core.errors import ConnectionClosed, LayerError, PolicyError, RoomF
 from roomful.core.limits import Limits
 from roomful.core.names import RoomName
 from roomful.core.policies import RoomPolicy
+from roomful.core.ports import Joined
 from roomful.core.positions import Position
 from roomful.hub import replay
 from tests.clock import VirtualLoop, passes
@@ -160,6 +161,22 @@ async def test_a_client_that_goes_during_its_replay_leaves_nothing(scene: Scene)
     scene.layer.history_gate.set_result(None)
     await passes(3)
     assert isinstance(await join, ConnectionClosed)
+
+
+async def test_a_room_that_fills_while_it_is_attached_refuses_the_handshake() -> None:
+    """Whoever may no longer become a member is not accepted by the attempt, so it can be answered by HTTP."""
+    scene = Scene(rooms={"small": RoomPolicy(max_members=1)})
+    scene.layer.attach_gate = asyncio.get_running_loop().create_future()
+    ann, bob = scene.opening(), scene.opening()
+    joins = [soon(outcome(client.connection.join("small"))) for client in (ann, bob)]
+    await passes(3)
+    scene.layer.attach_gate.set_result(None)
+    first, second = [await join for join in joins]
+    assert isinstance(first, Joined)
+    assert isinstance(second, RoomFull)
+    assert (ann.connection.is_open, bob.connection.is_opening) == (True, True)
+    ann.connected()
+    bob.connected()
 
 
 async def test_who_leaves_during_its_join_is_no_member_afterwards(scene: Scene) -> None:

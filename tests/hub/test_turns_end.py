@@ -6,6 +6,10 @@ import asyncio
 
 import pytest
 
+from roomful.core.dispatched import Dispatched
+from roomful.core.envelope import Envelope, Form
+from roomful.core.names import RoomName
+from roomful.core.positions import Position
 from tests.clock import after, now, passes
 from tests.hub.turning import TurnsScene
 
@@ -97,6 +101,18 @@ async def test_clean_up_that_does_not_end_is_cancelled(
 
     assert (turning.log, cancelled) == (["ended"], [True])
     assert "disconnect did not end within 10" in caplog.text
+
+
+async def test_what_came_between_a_dispatch_and_the_end_is_handled(turning: TurnsScene) -> None:
+    """A dispatch waits for the next pass of the loop, and a message and the close frame may come in this one."""
+    turning.begin()
+    envelope = Envelope(Form.TEXT, b"dispatched")
+    turning.turns.dispatch(Dispatched(RoomName("g"), Position("e", 1), envelope), note=True)
+    turning.turns.offer("a")
+    turning.turns.end(1000, clean_up=True)
+    await passes(5)
+    assert (turning.handler.finished, turning.log) == (["a"], ["ended"])
+    assert turning.counters.unhandled == 0
 
 
 async def test_what_was_received_is_handled_before_the_clean_up(turning: TurnsScene) -> None:

@@ -343,7 +343,7 @@ async def test_an_event_larger_than_the_history_empties_it(scene: Scene) -> None
 
 async def test_all_histories_together_are_bounded(clock: Clock) -> None:
     """The one goes that was least recently pushed to or read; a room that is forgotten counts no more."""
-    scene = Scene(MemoryLayer(idle_room_s=60, max_history_bytes=20, clock=clock))
+    scene = Scene(MemoryLayer(idle_room_s=60, max_history_bytes=450, clock=clock))
     await scene.start()
     keep = Retention(events=10, max_bytes=100, ttl_s=1000)
     a, b, c = (RoomName(name) for name in "abc")

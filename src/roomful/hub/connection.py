@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Final
 from ..core.close_codes import CloseCode
 from ..core.errors import InvalidState
 from ..core.names import RoomName
-from .heartbeat import Pulse
 from .member import Member, State
 from .turns import Turns
 
@@ -37,15 +36,14 @@ _OPEN: Final = State.OPEN  # looked up for every message
 class Connection(Member):
     """Implements the ports `Peer` (towards its wire) and `Link` (towards its consumer)."""
 
-    __slots__ = ("_holders", "_resumes")
+    __slots__ = ("_connecting", "_holders", "_resumes", "_turns")
 
     def __init__(self, engine: Engine, kind: FrameKind, make_wire: Callable[[Peer], Wire]) -> None:
-        super().__init__(engine, kind)
+        super().__init__(engine, kind, make_wire)
         self._holders = 0
         self._resumes: dict[str, str] | None = None
-        self._wire = make_wire(self)
-        if not self._wire.supervises:
-            self.pulse: Pulse | None = Pulse()
+        self._connecting: asyncio.Task[object] | None = None
+        self._turns: Turns | None = None
 
     # ── Towards the endpoint, which runs `connect` ──
 
@@ -78,6 +76,12 @@ class Connection(Member):
         if self._state is State.OPENING:
             self.accept(None, {})
         self._turns.begin(context)
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether it is open, and nothing waits to be handled or to be written."""
+        is_handled = self._turns is not None and not self._turns.is_busy
+        return self._state is State.OPEN and is_handled and self._outbox is None
 
     def abandoned(self) -> None:
         """Know that `connect` will not return, because it was refused, failed or was cancelled."""
@@ -240,20 +244,13 @@ class Connection(Member):
             if not self._turns.offer(message):
                 self._hold(_INBOX)
 
-    def resumed(self) -> None:
-        """Write the outbox out; once it is empty the wire is written to again."""
-        if self.pulse is not None:
-            self.pulse.flowing()
-        super().resumed()
-
-    def heard(self) -> None:
-        """Note a sign of life."""
-        if self.pulse is not None:
-            self.pulse.heard = True
-
-    def going_away(self) -> None:
-        """End with all others in good order, because the server stops."""
-        self._engine.begin_drain()
+    def _finish(self) -> None:
+        if self._connecting is not None:
+            self._connecting.cancel()
+        if self._turns is None:
+            self._engine.residents.ended(self)
+        else:
+            self._turns.end(self._code or CloseCode.ABNORMAL, clean_up=self._accepted)
 
     def _read_on(self) -> None:
         self._let_go_of(_INBOX)

@@ -67,7 +67,7 @@ class Delivery:
         flusher: Writes what is pending.
         counters: Where pushes and deliveries are counted.
         find: Returns a connection by its id.
-        paused: The connections whose transport is full; owned by the engine.
+        paused: The connections whose transport is full; those of `Residents`.
     """
 
     def __init__(

@@ -13,7 +13,7 @@ from ..core.close_codes import CloseCode
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .member import Member
+    from .connection import Connection
 
 __all__ = ("drain",)
 
@@ -22,7 +22,7 @@ _SHARE_S: Final = 0.005
 """Of the spread, for each connection: a few need not wait for seconds so that thousands do not come back at once."""
 
 
-async def drain(connections: Sequence[Member], *, timeout_s: float, spread_s: float) -> None:
+async def drain(connections: Sequence[Connection], *, timeout_s: float, spread_s: float) -> None:
     """Close connections with `CloseCode.DRAINED`, and return when each has been told.
 
     Each is closed behind all that was written to it, when its turn has come and its handler has finished; after
@@ -41,7 +41,7 @@ async def drain(connections: Sequence[Member], *, timeout_s: float, spread_s: fl
         passed_s = loop.time() - begin
         due = len(connections) if passed_s >= spread_s else int(len(connections) * passed_s / spread_s) + 1
         closed = len(connections) - len(waiting)
-        left: list[Member] = []
+        left: list[Connection] = []
         for connection in waiting:
             if closed < due and (passed_s >= timeout_s or connection.is_at_rest or connection.is_lost):
                 closed += 1
@@ -53,7 +53,7 @@ async def drain(connections: Sequence[Member], *, timeout_s: float, spread_s: fl
             await asyncio.sleep(_TICK_S)
 
 
-def _close(connection: Member) -> None:
+def _close(connection: Connection) -> None:
     reason = "server is going away; reconnect and resume"
     if connection.is_opening:
         connection.refuse(503, b"server is going away\n", (), reason)

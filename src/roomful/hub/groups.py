@@ -127,6 +127,8 @@ class Groups:
         self._start = start
         self._groups: dict[RoomName, _Group] = {}
         self._of: dict[Connection, set[RoomName]] = {}
+        self._arriving: set[tuple[Connection, RoomName]] = set()
+        self._leaving: set[tuple[Connection, RoomName]] = set()  # those of them that are to leave at once
         self._questions: dict[bytes, _Question] = {}
 
     def __len__(self) -> int:
@@ -157,25 +159,39 @@ class Groups:
             raise ConnectionClosed(connection.code)
         if name in self._of.get(connection, ()):
             return
-        if len(self._of.get(connection, ())) >= self._limits.max_rooms_per_connection:
-            raise TooManyRooms(self._limits.max_rooms_per_connection, "groups")
+        self._check(connection)
         entry = self._groups.get(name)
         if entry is None:
             entry = self._groups[name] = self._topics[group_topic(name)] = _Group(name, self)
             entry.attaching = asyncio.Task(self._attach(entry), loop=asyncio.get_running_loop())
         entry.joining += 1
+        arriving = (connection, name)
+        self._arriving.add(arriving)
         try:
             if entry.attaching is not None:
                 await asyncio.shield(entry.attaching)
+            if name in self._of.get(connection, ()):
+                return
+            self._check(connection)
             connection.ensure_open()  # not before: what is dispatched once its client is connected arrives
             entry.members[connection] = None
             self._of.setdefault(connection, set()).add(name)
         finally:
             entry.joining -= 1
+            self._arriving.discard(arriving)
+            if arriving in self._leaving:
+                self._leaving.remove(arriving)
+                self.leave(connection, group)
             self._drop_if_deserted(entry)
+
+    def _check(self, connection: Connection) -> None:
+        if len(self._of.get(connection, ())) >= self._limits.max_rooms_per_connection:
+            raise TooManyRooms(self._limits.max_rooms_per_connection, "groups")
 
     def leave(self, connection: Connection, group: str) -> None:
         """End a membership; what was dispatched before is still handled. No member, no effect.
+
+        The join that is being made ends with it: the consumer leaves as soon as it has arrived.
 
         Raises:
             RoomNameError: It cannot be a group's name.
@@ -189,6 +205,8 @@ class Groups:
             entry = self._groups[name]
             del entry.members[connection]
             self._drop_if_deserted(entry)
+        elif (connection, name) in self._arriving:
+            self._leaving.add((connection, name))
 
     def leave_all(self, connection: Connection) -> None:
         """End all memberships of a connection's consumer."""

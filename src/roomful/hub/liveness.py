@@ -26,7 +26,7 @@ class Liveness:
 
     Args:
         limits: The times.
-        paused: The connections whose transport is full; owned by the engine.
+        paused: The connections whose transport is full; those of `Residents`.
     """
 
     __slots__ = ("_interval", "_limits", "_paused", "_tick_s", "_timeout", "_timer", "_wheel")

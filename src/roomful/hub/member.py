@@ -3,21 +3,23 @@
     OPENING ──accept──▶ OPEN ──close, let_go──▶ CLOSING ──▶ LOST
        └──────────refuse──────────────────────────┘  (`lost` ends each of them, once)
 
-It owns no task and no timer while it is idle. It does not know rooms by itself: the engine keeps them and tells it.
+It owns no task and no timer while it is idle. It does not know rooms by itself: `Memberships` keeps them and tells it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from enum import IntEnum
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ..core.close_codes import CloseCode, check_close, close_code_for_status
+from ..core.close_codes import CloseCode, check_close, close_code_for_status, may_come_back
 from ..core.errors import ConnectionClosed, InvalidState
 from ..core.names import ConnectionId, RoomName, new_connection_id
+from .heartbeat import Pulse
 from .outbox import Outbox
 from .outlet import Outlet
 
@@ -25,12 +27,10 @@ if TYPE_CHECKING:
     from asyncio import TimerHandle
 
     from ..core.access import Gatekeeper
-    from ..core.ports import FrameKind
+    from ..core.ports import FrameKind, Peer, Wire
     from .engine import Engine
-    from .heartbeat import Pulse
     from .outbox import Entry
     from .rooms import Branch
-    from .turns import Turns
 
 __all__ = ("Member", "State")
 
@@ -62,13 +62,11 @@ class Member(Outlet):
         "_accepted",
         "_closing",
         "_code",
-        "_connecting",
         "_ended",
         "_engine",
         "_flusher",
         "_state",
         "_timer",
-        "_turns",
         "guard",
         "id",
         "memberships",
@@ -76,23 +74,22 @@ class Member(Outlet):
         "reads",
     )
 
-    def __init__(self, engine: Engine, kind: FrameKind) -> None:
+    def __init__(self, engine: Engine, kind: FrameKind, make_wire: Callable[[Peer], Wire]) -> None:
         super().__init__(kind)
         self.id: ConnectionId = new_connection_id(engine.mail.node)
         self.memberships: dict[RoomName, Branch[Member]] = {}
         self.guard: Gatekeeper | None = None
-        self.pulse: Pulse | None = None
         self.reads: bool = True
         self._engine = engine
         self._flusher = engine.flusher
         self._state = State.OPENING
         self._accepted = False
         self._code: int | None = None
-        self._connecting: asyncio.Task[object] | None = None
-        self._turns: Turns | None = None
         self._closing: tuple[int, str] | None = None
         self._timer: TimerHandle | None = None
         self._ended: asyncio.Future[None] | None = None
+        self._wire: Wire = make_wire(self)
+        self.pulse: Pulse | None = None if self._wire.supervises else Pulse()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.id} {self._state.name} rooms={len(self.memberships)}>"
@@ -121,12 +118,6 @@ class Member(Outlet):
     def is_lost(self) -> bool:
         """Whether its socket has ended."""
         return self._state is State.LOST
-
-    @property
-    def is_at_rest(self) -> bool:
-        """Whether it is open, and nothing waits to be handled or to be written."""
-        is_handled = self._turns is not None and not self._turns.is_busy
-        return self._state is State.OPEN and is_handled and self._outbox is None
 
     @property
     def kind(self) -> FrameKind:
@@ -200,6 +191,27 @@ class Member(Outlet):
         """Ask the client for a sign of life."""
         self._wire.ping()
 
+    # ── While it lives ──
+
+    @abstractmethod
+    def received(self, message: str | bytes) -> None:
+        """Take a whole message of the client; see `Peer`."""
+
+    def heard(self) -> None:
+        """Note a sign of life."""
+        if self.pulse is not None:
+            self.pulse.heard = True
+
+    def resumed(self) -> None:
+        """Write the outbox out; once it is empty the wire is written to again."""
+        if self.pulse is not None:
+            self.pulse.flowing()
+        super().resumed()
+
+    def going_away(self) -> None:
+        """End with all others in good order, because the server stops."""
+        self._engine.begin_drain()
+
     # ── The end ──
 
     def close(self, code: int = CloseCode.NORMAL, reason: str = "") -> None:
@@ -223,7 +235,7 @@ class Member(Outlet):
             self._wire.close(code, reason, linger_s=self._linger_s(code))
         else:
             self._closing = (code, reason)
-            if code == CloseCode.NORMAL:  # which would say that all is well, when what is owed is lost
+            if not may_come_back(code) and code < CloseCode.UNAUTHORISED:  # or what is owed is lost untold
                 code, reason = CloseCode.STALE, "no progress in writing; reconnect and resume"
             self._timer = asyncio.get_running_loop().call_later(
                 self._engine.limits.close_timeout_s, partial(self.let_go, code, reason, "stuck")
@@ -275,17 +287,16 @@ class Member(Outlet):
         self._release()
         logger.debug("connection %s lost with code %d", self.id, code)
         self._engine.residents.lost(self)
-        if self._connecting is not None:
-            self._connecting.cancel()
-        if self._turns is not None:
-            self._turns.end(self._code, clean_up=self._accepted)
-        else:
-            self._engine.residents.ended(self)
+        self._finish()
 
     def broken(self, error: Exception) -> None:
         """Know that the wire has raised in `write`: it is let go, and whoever wrote never learns of it."""
         logger.debug("connection %s: writing failed: %r", self.id, error)
         self.let_go(CloseCode.INTERNAL_ERROR, "", "broken")
+
+    @abstractmethod
+    def _finish(self) -> None:
+        """Know that the socket has ended: whatever runs for it ends, and then the residents are told."""
 
     async def ended(self) -> None:
         """Wait until nothing of the connection runs any more."""
@@ -295,7 +306,7 @@ class Member(Outlet):
             await asyncio.shield(self._ended)
 
     def finished(self) -> None:
-        """Know that nothing of the connection runs any more; called by the engine."""
+        """Know that nothing of the connection runs any more; called by `Residents`."""
         if self.guard is not None:
             self.guard.ended()
         if self._ended is not None and not self._ended.done():

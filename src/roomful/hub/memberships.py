@@ -151,7 +151,9 @@ class Memberships:
         try:
             if (attaching := self._attaching.get(name)) is not None:
                 await asyncio.shield(attaching)
-            # Not before: what is pushed once its client knows that it is connected is delivered.
+            # Not before: what is pushed once its client knows that it is connected is delivered. And not if it may no
+            # longer become a member: others may have come meanwhile.
+            self.check(connection, name)
             connection.ensure_open()
             if since is not None and name not in connection.memberships:
                 recovered = await self._replays.run(connection, room, _position(since))
@@ -170,7 +172,7 @@ class Memberships:
     def leave(self, connection: Member, room: str) -> None:
         """End a membership; what was pushed before is still written. No member, no effect.
 
-        A join that is under way ends with it: the member leaves as soon as it has arrived.
+        The join that is being made ends with it: the member leaves as soon as it has arrived.
 
         Raises:
             RoomNameError: It cannot be a room's name.

@@ -292,11 +292,11 @@ class Turns(Waiting):
             self._loop.call_soon(self._resume)
 
     def _resume(self) -> None:
-        if self._code is not None:
+        if self._code is None or (self.inbox and self.inbox.messages and self._handler is not None):
+            self._work_on()
+        else:
             self._busy = False
             self._close()
-        else:
-            self._work_on()
 
     def _drop(self) -> None:
         if dropped := self._drop_messages():

@@ -25,6 +25,8 @@ __all__ = ("MemoryLayer",)
 
 _MAX_PRODUCERS = 16  # of one room; in one process there is one, unless a hub was bound to another loop
 
+_ENTRY_BYTES = 200  # what an event takes in a history beside its payload, measured
+
 
 class _History:
     """The events of one room that are kept; their offsets have no holes."""
@@ -35,6 +37,9 @@ class _History:
         self.size: int = 0
         self._entries: dict[int, tuple[float, bytes]] = {}  # by offset: any page is found at once
         self._first = first
+
+    def __len__(self) -> int:
+        return len(self._entries)
 
     def append(self, payload: bytes, keep: Retention, now: float) -> None:
         """Keep one event more, and drop what exceeds `keep`."""
@@ -99,8 +104,9 @@ class MemoryLayer:
         max_idle_rooms: Rooms without members that are remembered at most; those that would be forgotten next go first.
         key_ttl_s: Seconds for which an idempotency key is remembered.
         max_keys_per_room: Keys of one room that are remembered at most; the oldest are forgotten first.
-        max_history_bytes: Of the histories of all rooms together; beyond that the history goes which was least recently
-            pushed to or read, and whoever wants to resume from it is told.
+        max_history_bytes: What the histories of all rooms may take together, with what an event takes beside its
+            payload; beyond that the history goes which was least recently pushed to or read, and whoever wants to
+            resume from it is told.
         max_values: Values of `KeyedState` that are kept at most; no value is forgotten before its time, so what is new
             is refused then.
         clock: A monotonic time in seconds.
@@ -289,9 +295,9 @@ class MemoryLayer:
         """Count what a room's history takes now, and drop whole histories while all take too much."""
         self._history_bytes -= self._history_sizes.pop(name, 0)
         if room.history is not None:
-            self._history_sizes[name] = room.history.size
-            self._history_bytes += room.history.size
-        while self._history_bytes > self._max_history_bytes:
+            size = self._history_sizes[name] = room.history.size + _ENTRY_BYTES * len(room.history)
+            self._history_bytes += size
+        while self._history_sizes and self._history_bytes > self._max_history_bytes:
             oldest, size = self._history_sizes.popitem(last=False)
             self._rooms[oldest].history = None
             self._history_bytes -= size
