@@ -25,6 +25,7 @@ FOREIGN = {
     "HTTPException",
     "Header",
     "Path",
+    "PyJWT",
     "Query",
     "TestClient",
     "TypedDict",
