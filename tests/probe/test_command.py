@@ -277,6 +277,7 @@ def test_search_finds_what_was_planted(
     url = planted("--max-size", "54321", "--capacity", "400")
     options = ("--size", "128", "--clients", "2", "--max-burst", "0", "--time", "20", "--quiet")
     off: list[float] = []
+    endings: set[str | None] = set()
     for _ in range(3):
         code = probe(tmp_path, url, *options)
         found = result()
@@ -284,16 +285,17 @@ def test_search_finds_what_was_planted(
         (cell,) = found["cells"]  # type: ignore[misc]  # a list
         assert (cliff["good"], cliff["bad"], cliff["close_code"]) == (54321, 54322, 1009)
         assert (cell["good_rate"] or 0) <= 400 * 1.05
+        endings.add(cell["limited_by"])
         if cell["kind"] != "found":
-            assert cell["limited_by"] in ("machine", "time") or cell["kind"] == "invalid", cell
+            assert cell["limited_by"] in ("machine", "time"), cell
             continue
         assert (code, cliff["exact"]) == (0, True)
         off.append(abs(cell["good_rate"] / 400 - 1))
         if off[-1] <= 0.05:
             return
-    if not off:
+    if endings == {"machine"}:
         pytest.skip("the machine is too busy to find a rate")
-    pytest.fail(f"off by {off}")
+    pytest.fail(f"off by {off}, ended by {endings}")
 
 
 @pytest.mark.slow

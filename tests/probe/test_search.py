@@ -98,6 +98,29 @@ def test_rate_ends_where_the_generator_does() -> None:
     assert 500 < search.good < 1000
 
 
+@pytest.mark.parametrize("known", ["gb", "b", "gbbg", ""])
+def test_a_generator_that_is_late_where_nothing_else_can_be_tried_ends_the_search(known: str) -> None:
+    """Between good and bad, below all that is bad, and where nothing is known."""
+    search = RateSearch(100, ceiling=1e6, floor=0.5)
+    for each in known:
+        search.tell(Outcome.GOOD if each == "g" else Outcome.BAD)
+    while search.next is not None:
+        search.tell(Outcome.INVALID, by_generator=True)
+        assert search.trials < 40
+    assert search.limited_by == "generator"
+
+
+def test_a_rate_in_dispute_is_not_tried_for_ever() -> None:
+    """Two voices stand against each other, and then the generator can no more."""
+    search = RateSearch(100, ceiling=1e6, floor=0.5, precision=10.0)
+    for outcome in (Outcome.GOOD, Outcome.BAD, Outcome.BAD):
+        search.tell(outcome)
+    while search.next is not None:
+        search.tell(Outcome.INVALID, by_generator=True)
+        assert search.trials < 40
+    assert search.limited_by == "generator"
+
+
 def test_rate_says_nothing_when_no_trial_does() -> None:
     """Too many trials that say nothing leave the cell invalid."""
     search = RateSearch(100, ceiling=1e6, floor=0.5)

@@ -1,14 +1,15 @@
 """A server that the probe starts itself, so that it can see inside; and stops, itself and its children alone.
 
 Its output goes to a file of its own: the end of it is evidence. So is the most memory that it ever had, as the kernel
-tells it whoever waits for its end: a process that outgrows a limit may do so between two looks at it.
+tells it whoever waits for its end: a process that outgrows a limit may do so between two looks at it. `launcher` is
+who waits.
 """
 
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -17,11 +18,13 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 import psutil
 
+from roomful.probe import launcher
 from roomful.probe.errors import Unreachable, UsageError
 from roomful.probe.target import Target
 
@@ -36,14 +39,24 @@ _MAXRSS_BYTES: Final = 1 if sys.platform == "darwin" else 1024
 _STORES: Final = ("redis-server", "valkey-server", "postgres")
 
 
+@dataclass(frozen=True, slots=True)
+class _Launched:
+    """A command that was started: its process id, who waits for it, and the pipe on which that tells of its end."""
+
+    pid: int
+    waiter: subprocess.Popen[bytes]
+    pipe: BinaryIO
+
+
 class Child:
-    """A command that runs in its own session.
+    """A command that runs in a session and a process group of its own.
 
     Use `start`; whoever starts one calls `stop`.
     """
 
-    def __init__(self, process: subprocess.Popen[bytes], log: str, command: Sequence[str]) -> None:
-        self._process = process
+    def __init__(self, launched: _Launched, log: str, command: Sequence[str]) -> None:
+        self._launched = launched
+        self._exit_code: int | None = None
         self._log = log
         self._command = tuple(command)
         self._ended_by_us = False
@@ -51,8 +64,6 @@ class Child:
         self._tail: str | None = None
         self._ended = asyncio.Event()
         self._peak_bytes: int | None = None
-        # A new process begins with what its parent had, until it becomes another program.
-        self._least_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _MAXRSS_BYTES
         self._loop = asyncio.get_running_loop()
         threading.Thread(target=self._reap, name="roomful-probe-child", daemon=True).start()
 
@@ -65,27 +76,26 @@ class Child:
         """
         descriptor, log = tempfile.mkstemp(prefix="roomful-probe-", suffix=".log")
         variables = {**os.environ, "PYTHONUNBUFFERED": "1", **(environment or {})}
+        starting = asyncio.get_running_loop().run_in_executor(None, _launch, command, descriptor, variables)
         try:
-            process = await asyncio.to_thread(
-                subprocess.Popen,
-                list(command),
-                stdin=subprocess.DEVNULL,
-                stdout=descriptor,
-                stderr=descriptor,
-                env=variables,
-                start_new_session=True,
-            )
+            launched = await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            # The thread goes on, with the descriptor; what it starts would be nobody's.
+            with suppress(OSError):
+                await cls(await starting, log, command).stop()
+            await asyncio.to_thread(Path(log).unlink, missing_ok=True)
+            raise
         except OSError as error:
             await asyncio.to_thread(Path(log).unlink)
             raise UsageError(f"{command[0]!r} cannot be started: {error.strerror}") from error
         finally:
             os.close(descriptor)
-        return cls(process, log, command)
+        return cls(launched, log, command)
 
     @property
     def pid(self) -> int:
         """Of the command itself."""
-        return self._process.pid
+        return self._launched.pid
 
     async def find_url(self, path: str, *, timeout_s: float) -> str:
         """Wait until the command, or a child of it, listens; return the URL of the first port.
@@ -132,7 +142,7 @@ class Child:
         return {
             "command": list(self._command),
             "pid": self.pid,
-            "exit_code": self._process.returncode,
+            "exit_code": self._exit_code,
             "stopped_by_probe": self._ended_by_us,
             "peak_rss_bytes": self._peak_bytes,
             "log_tail": self._tail if self._tail is not None else self._read_tail(),
@@ -153,33 +163,39 @@ class Child:
             return
         self._stopped = True
         self._tail = self._read_tail()
-        if self._process.returncode is None:
+        if self._exit_code is None:
             self._ended_by_us = True
             self._signal(signal.SIGTERM)
             await self.ended(timeout_s=_STOP_S)
-        # Its session is its own, so this reaches workers that outlived it and nobody else.
+        # Its process group is its own, so this reaches workers that outlived it and nobody else.
         self._signal(signal.SIGKILL)
         await self._ended.wait()
         with suppress(OSError):
             await asyncio.to_thread(Path(self._log).unlink)
 
     def _reap(self) -> None:
-        """Wait for the end, in a thread of its own: asyncio's own way forgets what the process used."""
-        _, status, usage = os.wait4(self.pid, 0)
-        self._loop.call_soon_threadsafe(self._note_end, status, usage.ru_maxrss * _MAXRSS_BYTES)
+        """Wait for the end, in a thread of its own."""
+        with self._launched.pipe as pipe:
+            words = pipe.readline().split()
+        if not words:
+            # Somebody killed who waits for it. Nobody would see its end any more, so it is now.
+            self._signal(signal.SIGKILL)
+        self._launched.waiter.wait()
+        status, peak = map(int, words) if words else (signal.SIGKILL, 0)
+        self._loop.call_soon_threadsafe(self._note_end, status, peak * _MAXRSS_BYTES)
 
     def _note_end(self, status: int, peak_bytes: int) -> None:
-        self._process.returncode = os.waitstatus_to_exitcode(status)
-        self._peak_bytes = peak_bytes if peak_bytes > self._least_bytes else None
+        self._exit_code = os.waitstatus_to_exitcode(status)
+        self._peak_bytes = peak_bytes or None
         self._ended.set()
 
     def _signal(self, number: signal.Signals) -> None:
         with suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, number)
+            os.killpg(self.pid, number)
 
     def _check_alive(self) -> None:
-        if self._process.returncode is not None:
-            code = self._process.returncode
+        if self._exit_code is not None:
+            code = self._exit_code
             raise Unreachable("closed", f"{self._command[0]} ended with exit code {code}; {self._log_hint()}")
 
     def _log_hint(self) -> str:
@@ -193,6 +209,34 @@ class Child:
                 return file.read().decode(errors="replace")
         except OSError:
             return ""
+
+
+def _launch(command: Sequence[str], log: int, environment: Mapping[str, str]) -> _Launched:
+    """Start a command; raises OSError if that cannot be done."""
+    reading, writing = os.pipe()
+    pipe = os.fdopen(reading, "rb")
+    try:
+        waiter = subprocess.Popen(  # noqa: S603  # what the user asks for
+            # Isolated and without site: it is to be small.
+            [sys.executable, "-I", "-S", launcher.__file__, str(writing), *command],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env=environment,
+            start_new_session=True,
+            pass_fds=(writing,),
+        )
+    except BaseException:
+        pipe.close()
+        raise
+    finally:
+        os.close(writing)
+    pid = int(pipe.readline() or -errno.ECHILD)
+    if pid <= 0:
+        pipe.close()
+        waiter.wait()
+        raise OSError(-pid, os.strerror(-pid))
+    return _Launched(pid, waiter, pipe)
 
 
 def _listening(pid: int) -> list[tuple[str, int]]:

@@ -213,8 +213,8 @@ class Cell:
         bad_rate: The lowest rate that was bad; `None` when none was.
         kind: `found` (both are close together), `at_least` (nothing bad was found), `none` (nothing good), `open`
             (time ran out between them) or `invalid` (too many trials said nothing).
-        limited_by: For `at_least` and `open`: `generator`, `machine` (busy with other things), `trials` (they said
-            nothing), `time` or `ceiling`.
+        limited_by: For `at_least`, `open` and `invalid`: `generator`, `machine` (busy with other things), `trials`
+            (they said nothing), `time` or `ceiling`; `None` where the server could not be reached.
         reasons: Why the lowest bad rate was bad.
         trials: Numbers of its trials.
     """
@@ -240,6 +240,7 @@ class Cliff:
         good: The largest value that was good each time; `None` when none was.
         bad: The smallest value that was bad; `None` when none was up to `ceiling`.
         exact: Whether `bad` is `good + 1`, and both were confirmed.
+        given_up: Whether the search ended because trial after trial said nothing.
         ceiling: The largest value that was allowed to be tried.
         close_code: With which code the server closed, where it did.
         reasons: Why `bad` was bad.
@@ -251,6 +252,7 @@ class Cliff:
     good: int | None
     bad: int | None
     exact: bool
+    given_up: bool
     ceiling: int
     close_code: int | None
     close_reason: str

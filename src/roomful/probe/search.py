@@ -114,6 +114,10 @@ class RateSearch:
             return
         self._generator_ceiling = rate
         self._choose()
+        if self._next == rate:
+            # There is nothing lower to try: this rate lies above what is good, or is the lowest.
+            self.limited_by = "generator"
+            self.done = True
 
     def _settle(self) -> None:
         """Draw the border anew from all votes: below it the majority is good."""
@@ -205,7 +209,7 @@ class CliffSearch:
         self.trials: int = 0
         self.invalid: int = 0
         self.ceiling: int = ceiling
-        self._given_up = False
+        self.given_up: bool = False
         self._start = start
         self._factor = factor
         self._hints = sorted(hints)
@@ -223,7 +227,7 @@ class CliffSearch:
     def exact(self) -> bool:
         """Whether the border is known to one."""
         known = self.good is not None and self.bad == self.good + 1
-        return self.done and known and not self._given_up
+        return self.done and known and not self.given_up
 
     def lower_ceiling(self, ceiling: int) -> None:
         """Allow less than before, such as when larger values would take too long."""
@@ -237,7 +241,7 @@ class CliffSearch:
             self.invalid += 1
             self._invalid_in_a_row += 1
             if self._invalid_in_a_row >= _MAX_INVALID_IN_A_ROW:
-                self.done = self._given_up = True
+                self.done = self.given_up = True
             return
         self._invalid_in_a_row = 0
         self._votes.setdefault(self._next, []).append(outcome is Outcome.GOOD)

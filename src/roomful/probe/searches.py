@@ -185,7 +185,7 @@ class Searches:
                 search.good,
                 search.bad,
                 kind,
-                limited_by if kind in ("at_least", "open") else None,
+                limited_by if kind in ("at_least", "open", "invalid") else None,
                 bad.reasons if bad is not None else (),
                 tuple(numbers),
             )
@@ -213,6 +213,7 @@ def _cliff(dimension: str, unit: str, search: CliffSearch, bad: Trial | None, nu
         search.good,
         search.bad,
         search.exact,
+        search.given_up,
         search.ceiling,
         None if close is None else close.code,
         "" if close is None else close.reason,

@@ -97,12 +97,16 @@ def sentence_of_cliff(cliff: Cliff) -> str:
     if size and cliff.good is not None:
         good += f" ({format_bytes(cliff.good)})"
     if cliff.bad is None:
-        return f"Largest {what} that passes: at least {good}; no larger one was tried."
-    how = (
-        f"one with {cliff.bad:,} fails"
-        if cliff.exact
-        else f"one with {cliff.bad:,} fails, the border lies between"
-    )
+        known = "not known" if cliff.good is None else f"at least {good}"
+        end = _ENDS["trials"] if cliff.given_up else "no larger one was tried"
+        return f"Largest {what} that passes: {known}; {end}."
+    how = f"one with {cliff.bad:,} fails"
+    if cliff.bad - (cliff.good or 0) > 1:
+        how += ", the border lies between"
+    elif cliff.good is not None and not cliff.exact:
+        how += ", not confirmed"
+    if cliff.given_up:
+        how += f"; {_ENDS['trials']}"
     why = ", ".join(cliff.reasons)
     if cliff.close_code is not None:
         why = f"closed with {cliff.close_code} {cliff.close_reason}".rstrip() + (f"; {why}" if why else "")
@@ -116,8 +120,10 @@ def sentence_of_cell(cell: Cell) -> str:
     why = f" ({', '.join(cell.reasons)})" if cell.reasons else ""
     end = _ENDS.get(cell.limited_by or "", "time ran out")
     if cell.good_rate is None:
-        nothing = {"invalid": "no trial said anything", "none": "no rate is good"}
-        return f"{start}{nothing.get(cell.kind, end)}{why}."
+        nothing = {"invalid": "no trial said anything", "none": "no rate is good"}.get(cell.kind, end)
+        if cell.kind == "invalid" and cell.limited_by is not None:
+            nothing += f"; {end}"
+        return f"{start}{nothing}{why}."
     good = format_rate(cell.good_rate)
     if cell.kind == "at_least":
         return f"{start}at least {good}; {_ENDS.get(cell.limited_by or '', 'no more was tried')}."

@@ -43,7 +43,7 @@ def _cliffs(cliffs: list[Node]) -> Markup | None:
     for cliff in cliffs:
         size = cliff.text("dimension") == "size"
         good, bad = cliff.number("good"), cliff.number("bad")
-        unit = cliff.text("unit")
+        unit, given_up = cliff.text("unit"), cliff.flag("given_up") is True
 
         def text(value: float | None, *, size: bool = size, unit: str = unit) -> str:
             if value is None:
@@ -59,12 +59,17 @@ def _cliffs(cliffs: list[Node]) -> Markup | None:
             el("p", el("span", "passes", class_="chip good"), " ", el("b", text(good))),
         ]
         if bad is None:
-            ends.append(el("p", "No larger one was tried.", class_="quiet"))
+            if not given_up:
+                ends.append(el("p", "No larger one was tried.", class_="quiet"))
         else:
             ends.append(el("p", el("span", "fails", class_="chip bad"), " ", el("b", text(bad))))
             ends.append(el("p", "; ".join(reasons), class_="quiet"))
-            if cliff.flag("exact") is not True:
+            if bad - (good or 0) > 1:
                 ends.append(el("p", "The border lies between the two.", class_="quiet"))
+            elif good is not None and cliff.flag("exact") is not True:
+                ends.append(el("p", "Nobody confirmed it.", class_="quiet"))
+        if given_up:
+            ends.append(el("p", "The trials said no more.", class_="quiet"))
         shown.append(el("div", el("h3", name), ends, class_="border"))
     return el("div", shown, class_="borders") if shown else None
 
@@ -87,8 +92,11 @@ def _cells(cells: list[Node]) -> Markup | None:
         why = ", ".join(cell.texts("reasons"))
         limit = _LIMITS.get(cell.text("limited_by"))
         if rate is None:
-            empty = _EMPTY.get(kind) or limit or "time ran out"
-            return el("div", el("b", empty), el("small", why), class_="heat none")
+            empty = _EMPTY.get(kind)
+            below = "; ".join(filter(None, (limit if empty else None, why)))
+            return el(
+                "div", el("b", empty or limit or "time ran out"), el("small", below), class_="heat none"
+            )
         place = 0.5 if high <= low else math.log(rate / low) / math.log(high / low)
         below = limit or "no more was tried"
         if bad is not None:
