@@ -49,7 +49,9 @@ def own_server(request: pytest.FixtureRequest) -> Iterator[Server]:
     """A server that a test may do anything to, and that loses nothing when it is killed."""
     if request.param not in BINARIES:
         pytest.skip(f"no {request.param} server is installed")
-    with Server(BINARIES[request.param], "--appendonly", "yes") as server:
+    # Written before it is answered: by default a write waits where the disk is busy, and a kill loses it.
+    options = ("--appendonly", "yes", "--appendfsync", "always")
+    with Server(BINARIES[request.param], *options) as server:
         yield server
 
 

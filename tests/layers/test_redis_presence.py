@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import struct
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from roomful.core.capabilities import Change
+from roomful.core.errors import LayerAway
 from roomful.core.names import RoomName, presence_topic
+from roomful.layers.redis import Timing
+from roomful.layers.redis.presence import NodePresence
 
 from .scenes import Scene, make_server, scene, until
 from .servers import Server
@@ -27,12 +31,67 @@ def url(server: Server, prefix: str) -> str:
     return f"{server.url}?prefix={prefix}"
 
 
-def die(one: Scene) -> None:
-    """Give no more sign of life, as after SIGKILL."""
+def presence_of(one: Scene) -> NodePresence:
     presence = one.layer._presence
     assert presence is not None
-    assert presence._renewing is not None
-    presence._renewing.cancel()
+    return presence
+
+
+def die(one: Scene) -> None:
+    """Give no more sign of life, as after SIGKILL."""
+    renewing = presence_of(one)._renewing
+    assert renewing is not None
+    renewing.cancel()
+
+
+async def look(one: Scene) -> None:
+    """Renew the lease and look whose has run out, as a node does every now and then."""
+    presence = presence_of(one)
+    await presence._sweep_dead(await presence._renew())
+
+
+class Tap:
+    """A node's way to the server, which may end after so many commands; it sees how many are under way at one time."""
+
+    def __init__(self, one: Scene) -> None:
+        self.left: float = float("inf")
+        self.most = 0
+        self.after: Callable[[str], Awaitable[None]] | None = None
+        self._under_way = 0
+        presence = presence_of(one)
+        self._client = presence._client
+        presence._client = self  # type: ignore[assignment] -- it does what presence asks of a client
+
+    @property
+    def is_up(self) -> bool:
+        return self._client.is_up
+
+    async def call(self, name: str, *arguments: object) -> object:
+        return await self._pass(name, self._client.call(name, *arguments))  # type: ignore[arg-type] -- as it came
+
+    async def command(self, *command: object) -> object:
+        return await self._pass(str(command[0]), self._client.command(*command))  # type: ignore[arg-type] -- as it came
+
+    async def _pass(self, name: str, going: Awaitable[object]) -> object:
+        self.left -= 1
+        self._under_way += 1
+        self.most = max(self.most, self._under_way)
+        try:
+            if self.left < 0:
+                asyncio.ensure_future(going).cancel()
+                raise LayerAway("cut by the test")
+            answer = await going
+            if self.after is not None:
+                await self.after(name)
+            return answer
+        finally:
+            self._under_way -= 1
+
+
+def forget(server: Server, prefix: str) -> None:
+    """Lose all that was known, as a server does that comes back empty."""
+    with server.client() as client:
+        client.delete(*client.scan_iter(match=f"{prefix}:*"))
 
 
 def changes(one: Scene) -> list[tuple[str, bool]]:
@@ -61,12 +120,10 @@ async def test_node_that_dies_is_swept_once_and_comes_back_if_it_was_only_slow(u
         for who in ("ann", "bob"):
             await dead.layer.appear(HALL, who, b"")
         die(dead)
-        presence = dead.layer._presence
-        assert presence is not None
         for other in (one, two):
             await until(lambda: {("ann", False), ("bob", False)} <= set(changes(other)))  # noqa: B023 -- called at once
         assert await present(one) == {"witness"}
-        await presence._renew()
+        await presence_of(dead)._renew()
         assert await present(one) == {"witness", "ann", "bob"}
         await one.layer.appear(HALL, "last", b"")
         for other in (one, two):
@@ -99,7 +156,30 @@ async def test_last_node_that_stops_leaves_nobody_behind(url: str) -> None:
         assert await present(later) == set()
 
 
-async def test_who_asks_does_not_find_those_of_a_node_that_died_alone(url: str, server: Server) -> None:
+@pytest.mark.parametrize("is_last_alone", [False, True])
+async def test_nodes_that_stop_one_after_the_other_leave_nobody_behind(
+    url: str, server: Server, is_last_alone: bool
+) -> None:
+    """One that has stopped sees nobody's lease run out; the last one takes back what all of them have said."""
+    timing = Timing(lease_s=60)
+    async with scene(url, timing=timing) as last:
+        assert await present(last) == set()
+        if not is_last_alone:
+            await last.layer.appear(HALL, "bob", b"")
+        for who in ("ann", "ada"):
+            async with scene(url, timing=timing) as one:
+                await one.layer.appear(HALL, who, b"")
+        assert {"ann", "ada"} <= await present(last)
+        keys = last.layer.keys
+
+    with server.client() as client:
+        assert client.hkeys(keys.room(TOPIC).occupants) == []
+        assert client.zrange(keys.leases, 0, -1) == []
+
+
+async def test_who_comes_first_after_a_node_that_died_alone_takes_back_what_it_said(
+    url: str, server: Server
+) -> None:
     """No other node had a lease when it died."""
     async with scene(url) as dead:
         await dead.layer.appear(HALL, "ann", b"")
@@ -108,7 +188,65 @@ async def test_who_asks_does_not_find_those_of_a_node_that_died_alone(url: str, 
             [(_, ends)] = client.zrange(dead.layer.keys.leases, 0, -1, withscores=True)
             await until(lambda: client.time()[0] > ends / 1000)
         async with scene(url) as later:
-            assert await present(later) == set()
+            await watching(later, "witness")
+            await until(lambda: ("ann", False) in changes(later))
+            assert await present(later) == {"witness"}
+
+
+def bury(server: Server, one: Scene, *nodes: str, room: RoomName = HALL) -> None:
+    """Leave nodes that are dead for good, and what they said of a room not taken back yet."""
+    keys = one.layer.keys
+    with server.client() as client:
+        for node in nodes:
+            client.sadd(keys.rooms_of(node), room)
+            client.zadd(keys.leases, {f"{node}!": 0})
+
+
+@pytest.mark.parametrize("answered", [0, 1, 2, 3])
+async def test_who_asks_does_not_find_those_of_a_buried_node_though_it_was_cut_off(
+    url: str, server: Server, answered: int
+) -> None:
+    """Whoever says or asks something has renewed its lease before, and has taken back what was to be taken back."""
+    async with scene(url) as dead, scene(url) as later:
+        await dead.layer.appear(HALL, "ann", b"")
+        die(dead)
+        node = presence_of(dead)._node
+        with server.client() as client:
+            client.zrem(dead.layer.keys.leases, node)
+        bury(server, dead, node)
+        tap = Tap(later)
+        tap.left = answered
+        with pytest.raises(LayerAway):
+            await present(later)
+        tap.left = float("inf")
+        assert await present(later) == set()
+
+
+async def test_rooms_of_a_dead_node_are_swept_together(url: str, server: Server) -> None:
+    """Whoever joins waits for that, so it does not take a round trip for each room."""
+    async with scene(url) as later:
+        for number in range(40):
+            bury(server, later, "dead.1", room=RoomName(f"room {number}"))
+        tap = Tap(later)
+        assert await present(later) == set()
+        with server.client() as client:
+            assert not client.exists(later.layer.keys.rooms_of("dead.1"))
+    assert tap.most == 40
+
+
+async def test_room_that_cannot_be_swept_keeps_nobody_else_present(url: str, server: Server) -> None:
+    """Others' data under its key is refused, and nothing of it overwritten."""
+    room = RoomName("foreign")
+    async with scene(url) as dead, scene(url) as later:
+        await dead.layer.appear(HALL, "ann", b"")
+        die(dead)
+        node = presence_of(dead)._node
+        with server.client() as client:
+            client.set(later.layer.keys.room(presence_topic(room)).occupants, "others'")
+            client.zrem(dead.layer.keys.leases, node)
+        bury(server, later, "-.1", room=room)
+        bury(server, later, node)
+        assert await present(later) == set()
 
 
 async def test_node_that_was_buried_while_it_was_slow_says_all_again_under_another_name(url: str) -> None:
@@ -117,15 +255,68 @@ async def test_node_that_was_buried_while_it_was_slow_says_all_again_under_anoth
         await watching(one, "witness")
         await slow.layer.appear(HALL, "ann", b"")
         die(slow)
-        presence, other = slow.layer._presence, one.layer._presence
-        assert presence is not None
-        assert other is not None
+        presence, other = presence_of(slow), presence_of(one)
         before = presence._node
         await until(lambda: ("ann", False) in changes(one))
         await presence._renew()
         assert presence._node != before
         await other._sweep(before)
         assert await present(one) == {"witness", "ann"}
+
+
+@pytest.mark.parametrize("answered", [1, 2, 3, 4])
+async def test_what_is_said_again_is_said_whole_though_the_server_goes_away_meanwhile(
+    url: str, server: Server, prefix: str, answered: int
+) -> None:
+    """After so many answers; the next renewal says all of it."""
+    async with scene(url) as one:
+        for who in ("ann", "bob"):
+            await one.layer.appear(HALL, who, b"")
+        die(one)
+        forget(server, prefix)
+        tap = Tap(one)
+        tap.left = answered
+        with pytest.raises(LayerAway):
+            await look(one)
+        tap.left = float("inf")
+        await look(one)
+        assert await present(one) == {"ann", "bob"}
+
+
+async def test_who_goes_while_all_is_said_again_is_not_said_again(
+    url: str, server: Server, prefix: str
+) -> None:
+    """Nor is anything that was changed meanwhile said as it was before."""
+    async with scene(url) as one:
+        for who in ("ann", "bob"):
+            await one.layer.appear(HALL, who, b"before")
+        die(one)
+        forget(server, prefix)
+        tap = Tap(one)
+
+        async def go(name: str) -> None:
+            if name == "SADD":
+                tap.after = None
+                await one.layer.disappear(HALL, "ann")
+                await one.layer.appear(HALL, "bob", b"after")
+
+        tap.after = go
+        await look(one)
+        assert (await one.layer.occupants(HALL)).who == {"bob": b"after"}
+
+
+async def test_leave_that_could_not_be_said_is_said_when_it_is_asked_for_again(url: str) -> None:
+    """The hub asks until it is told; meanwhile the lease is renewed, so nobody else takes back what was said."""
+    async with scene(url) as one:
+        for who in ("ann", "bob"):
+            await one.layer.appear(HALL, who, b"")
+        tap = Tap(one)
+        tap.left = 0
+        with pytest.raises(LayerAway):
+            await one.layer.disappear(HALL, "ann")
+        tap.left = float("inf")
+        await one.layer.disappear(HALL, "ann")
+        assert await present(one) == {"bob"}
 
 
 # ── The server's clock ──
@@ -184,15 +375,32 @@ async def test_clock_that_jumps_kills_no_node_and_keeps_no_dead_one(
         clock.put(jump_s)
         for _ in range(2):
             for living in (one, two):
-                presence = living.layer._presence
-                assert presence is not None
-                await presence._sweep_dead(await presence._renew())
+                await look(living)
         assert await present(one) == {"one", "two", "dead"}
         die(dead)
         await until(lambda: ("dead", False) in changes(one))
         assert await present(two) == {"one", "two"}
 
     assert changes(one)[:4] == [("one", True), ("two", True), ("dead", True), ("dead", False)]
+
+
+async def test_node_that_comes_after_the_clock_has_jumped_kills_nobody(
+    jumping: tuple[Server, MovableClock],
+) -> None:
+    """To it all leases have run out; those who live renew theirs and know better."""
+    server, clock = jumping
+    timing = Timing(lease_s=6)
+    async with scene(server.url, timing=timing) as one, scene(server.url, timing=timing) as later:
+        await watching(one, "one")
+        clock.put(3600)
+        assert await present(later) == {"one"}
+        await look(later)
+        await look(one)
+        await look(later)
+        assert await present(later) == {"one"}
+        await later.layer.appear(HALL, "last", b"")
+        await until(lambda: ("last", True) in changes(one))
+        assert changes(one) == [("one", True), ("last", True)]
 
 
 async def test_server_that_stood_still_kills_no_node(url: str, server: Server) -> None:
@@ -204,14 +412,12 @@ async def test_server_that_stood_still_kills_no_node(url: str, server: Server) -
         die(two)
         with server.client() as client:
             client.client_pause(900, all=True)
-        first, second = one.layer._presence, two.layer._presence
-        assert first is not None
-        assert second is not None
-        await first._sweep_dead(await first._renew())
-        await second._sweep_dead(await second._renew())
+        await look(one)
+        await look(two)
         assert await present(one) == {"one", "two"}
-
-    assert all(is_here for _, is_here in changes(one))
+        await one.layer.appear(HALL, "last", b"")
+        await until(lambda: ("last", True) in changes(one))
+        assert changes(one) == [("one", True), ("two", True), ("last", True)]
 
 
 async def test_room_goes_on_in_order_when_the_clock_jumps(jumping: tuple[Server, MovableClock]) -> None:

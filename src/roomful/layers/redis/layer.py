@@ -102,7 +102,6 @@ class RedisLayer:
         self.address: Address = options.address
         self._bounds = options.bounds
         self._is_local = options.is_local
-        self.node: str = secrets.token_urlsafe(9)
         self.keys: Keys = Keys(options.prefix)
         self._timing = timing or Timing()
         self._clock = clock
@@ -140,7 +139,7 @@ class RedisLayer:
         self._presence = NodePresence(
             client,
             self.keys,
-            self.node,
+            secrets.token_urlsafe(9),
             idle_room_s=self._bounds.idle_room_s,
             lease_s=self._timing.lease_s,
             clock=self._clock,

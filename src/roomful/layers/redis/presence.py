@@ -3,6 +3,9 @@
 A node renews its lease every few seconds. One that has died is found by the others when its lease has run out, and what
 it said is taken back in each room, atomically, so that a leave is published once whoever sweeps. One that stops lets
 its lease run out too: whoever was present through it is about to come back through another one, and has that time.
+
+A node that is new buries nobody before it has been there for a lease: to it all leases have run out when the server's
+clock was put forward before it came, and those who live renew theirs in that time.
 """
 
 from __future__ import annotations
@@ -10,11 +13,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterable
+from itertools import islice
 from typing import Any, Final, cast
 
 from ...core.capabilities import Occupants
-from ...core.errors import LayerError
+from ...core.errors import LayerAway, LayerError
 from ...core.names import RoomName, presence_topic
 from ...core.positions import Position
 from .client import Client
@@ -25,6 +29,8 @@ __all__ = ("NodePresence",)
 logger: Final = logging.getLogger("roomful.layer")
 
 _BURIED: Final = "!"  # behind the name of a node that is dead for good; as in roomful.lua
+_RETIRED: Final = "~"  # behind the name of a node that has stopped; as there
+_AT_ONCE: Final = 128  # commands that are under way together
 _RENEWALS: Final = 3  # in the time of one lease
 
 
@@ -57,10 +63,14 @@ class NodePresence:
         self._idle_ms = int(idle_room_s * 1000)
         self._lease_s = lease_s
         self._clock = clock
+        self._since = clock()
         self._renewed_at: float | None = None
+        self._former: list[str] = []  # its names before, of which not all has been said again yet
+        self._unswept: set[str] = set()
         self._here: dict[RoomName, dict[str, bytes]] = {}
         self._renewing: asyncio.Task[None] | None = None
         self._beginning = asyncio.Lock()
+        self._has_ended = False
 
     @property
     def _node(self) -> str:
@@ -75,16 +85,19 @@ class NodePresence:
     async def _say(self, room: RoomName, who: str, info: bytes) -> None:
         # The list of rooms first: whoever sweeps looks into each room that may have something.
         await self._client.command("SADD", self._keys.rooms_of(self._node), room)
+        await self._say_who(room, who, info)
+
+    async def _say_who(self, room: RoomName, who: str, info: bytes) -> None:
         keys = self._topic(room)
         await self._client.call("appear", _names(keys), keys.channel, self._idle_ms, self._node, who, info)
 
     async def disappear(self, room: RoomName, who: str) -> None:
         """Say that somebody is no longer present here."""
-        here = self._here.get(room)
-        if here is None or here.pop(who, None) is None:
-            return
+        # Whether or not it is known here: it may be asked for again, because the server has not been told.
+        here = self._here.get(room, {})
+        here.pop(who, None)
         if not here:
-            del self._here[room]
+            self._here.pop(room, None)
         keys = self._topic(room)
         await self._client.call("disappear", _names(keys), keys.channel, self._idle_ms, self._node, who)
         if room not in self._here:
@@ -100,21 +113,20 @@ class NodePresence:
 
     async def stop(self) -> None:
         """Let the lease run out, if another node will see that; else take back all that was said."""
+        self._has_ended = True
         renewing, self._renewing = self._renewing, None
         if renewing is None:
             return
         renewing.cancel()
         await asyncio.wait((renewing,))
-        is_anybody_here = bool(self._here)
+        is_here = int(bool(self._here))
         self._here.clear()
         if self._client.is_up:
             try:
-                if is_anybody_here and await self._client.call(
-                    "retire", (self._keys.leases,), self._node, self._lease_ms
-                ):
-                    return
-                await self._sweep(self._node)
-                await self._client.command("ZREM", self._keys.leases, self._node)
+                to_sweep = await self._client.call(
+                    "retire", (self._keys.leases,), self._node, self._lease_ms, is_here
+                )
+                await self._sweep_dead([name.decode() for name in cast("list[bytes]", to_sweep)])
             except LayerError as error:
                 logger.debug("node %s leaves its lease to run out: %s", self._node, error)
 
@@ -128,8 +140,10 @@ class NodePresence:
         """Take a lease, as whoever says or asks something must see who has died."""
         async with self._beginning:  # nobody overtakes the first
             if self._renewing is None:
-                self._renewing = asyncio.create_task(self._renew_on(), name="roomful-redis-lease")
                 await self._sweep_dead(await self._renew())
+                if self._has_ended:
+                    raise LayerAway("layer was stopped")
+                self._renewing = asyncio.create_task(self._renew_on(), name="roomful-redis-lease")
 
     async def _renew_on(self) -> None:
         while True:
@@ -139,13 +153,26 @@ class NodePresence:
             except LayerError as error:
                 logger.debug("node %s cannot renew its lease: %s", self._node, error)
 
-    async def _sweep_dead(self, nodes: list[str]) -> None:
-        for name in nodes:
-            node = name.removesuffix(_BURIED)
-            if node == name and not await self._client.call("bury", (self._keys.leases,), node):
-                continue  # it has renewed its lease, or somebody else was quicker
-            await self._sweep(node)
-            await self._client.command("ZREM", self._keys.leases, node + _BURIED)
+    async def _sweep_dead(self, names: list[str]) -> None:
+        for name in names:
+            node = name.removesuffix(_BURIED).removesuffix(_RETIRED)
+            try:
+                if name.endswith(_BURIED) or await self._bury(name):
+                    await self._sweep(node)
+                    await self._client.command("ZREM", self._keys.leases, node + _BURIED)
+            except LayerAway:
+                raise
+            except LayerError as error:
+                # It stays buried, and the rest goes on: one room must not keep the dead of all others present.
+                level = logging.DEBUG if node in self._unswept else logging.WARNING
+                logger.log(level, "what node %s said cannot be taken back: %s", node, error)
+                self._unswept.add(node)
+
+    async def _bury(self, name: str) -> bool:
+        if self._clock() - self._since < self._lease_s:
+            return False
+        # Else it has renewed its lease, or somebody else was quicker.
+        return bool(await self._client.call("bury", (self._keys.leases,), name))
 
     async def _renew(self) -> list[str]:
         was_new = self._renewed_at is None
@@ -153,15 +180,29 @@ class NodePresence:
         if not was_known and not was_new:
             # The others have taken this node for dead, and take back what it said under this name; or the server has
             # lost what it knew.
+            self._former.append(self._node)
             self._life += 1
+            self._since = self._clock()
             self._renewed_at = None
             _, dead = await self._extend()
-            for room, who, info in [
-                (room, *one) for room, here in self._here.items() for one in here.items()
-            ]:
-                if who in self._here.get(room, {}):
-                    await self._say(room, who, info)
+        if self._former:
+            await self._say_again()
         return dead
+
+    async def _say_again(self) -> None:
+        former = list(self._former)
+        here = {room: list(names) for room, names in self._here.items()}
+        await _together(self._say_room(room, names) for room, names in here.items())
+        # What was said under a name before while the others took it back, they may not have seen.
+        await _together(self._sweep(node) for node in former)
+        del self._former[: len(former)]
+
+    async def _say_room(self, room: RoomName, names: list[str]) -> None:
+        await self._client.command("SADD", self._keys.rooms_of(self._node), room)
+        for who in names:
+            info = self._here.get(room, {}).get(who)
+            if info is not None:  # who has gone meanwhile is not said
+                await self._say_who(room, who, info)
 
     async def _extend(self) -> tuple[bool, list[str]]:
         """Renew the lease; return whether there was one, and whose have run out."""
@@ -175,9 +216,10 @@ class NodePresence:
 
     async def _sweep(self, node: str) -> None:
         rooms = await self._client.command("SMEMBERS", self._keys.rooms_of(node))
-        for name in cast("set[bytes]", rooms):
-            keys = self._topic(RoomName(name.decode()))
-            await self._client.call("sweep", _names(keys), keys.channel, self._idle_ms, node)
+        topics = [self._topic(RoomName(name.decode())) for name in cast("set[bytes]", rooms)]
+        await _together(
+            self._client.call("sweep", _names(keys), keys.channel, self._idle_ms, node) for keys in topics
+        )
         await self._client.command("DEL", self._keys.rooms_of(node))
 
     def _topic(self, room: RoomName) -> RoomKeys:
@@ -186,3 +228,12 @@ class NodePresence:
 
 def _names(keys: RoomKeys) -> tuple[str, ...]:
     return keys.meta, keys.stream, keys.occupants
+
+
+async def _together(commands: Iterable[Awaitable[object]]) -> None:
+    """Wait for all, some at once; raise what went wrong first once nothing of that is under way."""
+    rest = iter(commands)
+    while some := list(islice(rest, _AT_ONCE)):
+        for result in await asyncio.gather(*some, return_exceptions=True):
+            if isinstance(result, BaseException):
+                raise result

@@ -317,52 +317,88 @@ end
 -- until that is done. It cannot renew its lease then, and goes on under another name if it lives after all.
 local BURIED = '!'
 
+-- A node that has stopped is retired: its name with this has the last lease, and sees nobody's run out.
+local RETIRED = '~'
+
 -- No lease may last longer than so many of the asking node's: a clock that is put back would make it last for hours.
 local LONGEST_LEASE = 10
 
+local function mark(name)
+  return string.sub(name, -1)
+end
+
+local function bury_now(leases, name, now)
+  redis.call('ZREM', leases, name)
+  if mark(name) == RETIRED then
+    name = string.sub(name, 1, -2)
+  end
+  redis.call('ZADD', leases, int(now), name .. BURIED)
+end
+
 -- KEYS leases; ARGV node lease_ms since_ms, the time that has passed for the node since it renewed its lease, or -1.
--- Returns whether the node was known, and the nodes whose lease has run out, also those that are buried already.
+-- Returns whether the node was known, and the names whose lease has run out, also those that are buried already.
 local function renew(keys, args)
   local now = clock()
   local lease, since = tonumber(args[2]), tonumber(args[3])
   local score = redis.call('ZSCORE', keys[1], args[1])
   if score and since >= 0 and now - (score - lease) - since > lease / 2 then
     -- The server's clock was put forward, or the server stood still: others may live and could not renew theirs.
-    for _, node in ipairs(redis.call('ZRANGEBYSCORE', keys[1], '-inf', int(now))) do
-      if string.sub(node, -1) ~= BURIED then
-        redis.call('ZADD', keys[1], int(now + lease), node)
+    for _, name in ipairs(redis.call('ZRANGEBYSCORE', keys[1], '-inf', int(now))) do
+      if mark(name) ~= BURIED then
+        redis.call('ZADD', keys[1], int(now + lease), name)
       end
     end
   end
   local longest = int(now + LONGEST_LEASE * lease)
-  for _, node in ipairs(redis.call('ZRANGEBYSCORE', keys[1], '(' .. longest, '+inf')) do
-    redis.call('ZADD', keys[1], longest, node)
+  for _, name in ipairs(redis.call('ZRANGEBYSCORE', keys[1], '(' .. longest, '+inf')) do
+    redis.call('ZADD', keys[1], longest, name)
   end
   redis.call('ZADD', keys[1], int(now + lease), args[1])
   local result = {score and 1 or 0}
-  for _, node in ipairs(redis.call('ZRANGEBYSCORE', keys[1], '-inf', int(now), 'LIMIT', 0, 100)) do
-    result[#result + 1] = node
+  for _, name in ipairs(redis.call('ZRANGEBYSCORE', keys[1], '-inf', int(now), 'LIMIT', 0, 100)) do
+    result[#result + 1] = name
   end
   return result
 end
 
--- KEYS leases; ARGV node lease_ms. Lets the lease of a node that ends run out, if there is a node that will see that;
--- returns whether there is.
+-- KEYS leases; ARGV node lease_ms is_here, whether anybody is present through the node. It ends: its lease runs out if
+-- somebody is, and if there is a node that will see that. Returns the names of those that are to be taken back now.
 local function retire(keys, args)
   local now = clock()
-  redis.call('ZADD', keys[1], int(now + args[2]), args[1])
-  return redis.call('ZCOUNT', keys[1], '(' .. int(now), '+inf') > 1 and 1 or 0
+  local is_alone = true
+  for _, name in ipairs(redis.call('ZRANGEBYSCORE', keys[1], '(' .. int(now), '+inf')) do
+    is_alone = is_alone and (name == args[1] or mark(name) == RETIRED)
+  end
+  if not is_alone and args[3] == '1' then
+    redis.call('ZREM', keys[1], args[1])
+    redis.call('ZADD', keys[1], int(now + args[2]), args[1] .. RETIRED)
+    return {}
+  end
+  bury_now(keys[1], args[1], now)
+  if is_alone then
+    for _, name in ipairs(redis.call('ZRANGE', keys[1], 0, -1)) do
+      if mark(name) == RETIRED then
+        bury_now(keys[1], name, now)
+      end
+    end
+  end
+  local result = {}
+  for _, name in ipairs(redis.call('ZRANGEBYSCORE', keys[1], '-inf', int(now))) do
+    if mark(name) == BURIED then
+      result[#result + 1] = name
+    end
+  end
+  return result
 end
 
--- KEYS leases; ARGV node. Returns whether its lease has run out; it is buried then.
+-- KEYS leases; ARGV name, as `renew` has returned it. Returns whether its lease has run out; it is buried then.
 local function bury(keys, args)
   local now = clock()
   local score = redis.call('ZSCORE', keys[1], args[1])
   if not score or tonumber(score) > now then
     return 0
   end
-  redis.call('ZREM', keys[1], args[1])
-  redis.call('ZADD', keys[1], int(now), args[1] .. BURIED)
+  bury_now(keys[1], args[1], now)
   return 1
 end
 
