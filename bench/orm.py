@@ -5,7 +5,7 @@ rows have their turns round by round, as in `python -m bench`; the figures are m
 
 - `busy`: 500 connections, each with one message under way.
 - `held up`: 100 connections that ask five times a second each, and one more whose query takes a second, again and
-  again. The times are those of the hundred, from when they were due.
+  again. The times are those of the hundred, from when they were due; how often the slow one was answered is told.
 
 A row that leaves a message without an answer is shown with that.
 """
@@ -30,9 +30,10 @@ import uvloop
 
 from bench.load.asking import Answers, Asker, connect_all
 from bench.machine import describe, load_average
-from bench.postgres import Missing, running_postgres
+from bench.postgres import Missing, Postgres, running_postgres
 from bench.process import Server, cpu_of
 from bench.programs import Program
+from bench.report import machine_line
 from bench.rows import FOLDER, row_named
 from bench.servers.orm_table import SLOW
 
@@ -44,7 +45,7 @@ _WARM_UP_S = 0.5
 _GRACE_S = 20.0
 _HEADS = {
     "busy": ("messages/s", "p50, ms", "p99, ms", "CPU per message, µs"),
-    "held up": ("messages/s", "p50, ms", "p99, ms", "longest, ms"),
+    "held up": ("messages/s", "p50, ms", "p99, ms", "longest, ms", "slow queries answered"),
 }
 
 
@@ -77,17 +78,19 @@ async def held_up(server: Server, seconds: float) -> Round:
     [slow] = await connect_all(server.port, [SLOW])
     try:
         await _ask(askers, Answers(), _WARM_UP_S, spread_s=_INTERVAL_S)
-        slow.begin(Answers(), until=time.perf_counter() + seconds)
-        answers, began = Answers(), time.perf_counter()
+        of_slow, answers, began = Answers(), Answers(), time.perf_counter()
+        slow.begin(of_slow, until=began + seconds)
         await _ask(askers, answers, seconds, spread_s=_INTERVAL_S)
         took = time.perf_counter() - began
+        await _wait([slow], of_slow)
     finally:
         for asker in (*askers, slow):
             asker.close()
+    faults = answers.faults | {f"slow query: {name}": count for name, count in of_slow.faults.items()}
     if not answers.took:
-        return Round((), answers.faults)
-    figures = (len(answers.took) / took, *_percentiles(answers), max(answers.took) * 1e3)
-    return Round(figures, answers.faults)
+        return Round((), faults)
+    figures = (len(answers.took) / took, *_percentiles(answers), max(answers.took) * 1e3, len(of_slow.took))
+    return Round(figures, faults)
 
 
 async def _ask(askers: list[Asker], answers: Answers, seconds: float, *, spread_s: float = 0.0) -> None:
@@ -95,7 +98,12 @@ async def _ask(askers: list[Asker], answers: Answers, seconds: float, *, spread_
     for number, asker in enumerate(askers):
         asker.begin(answers, until=until, delay_s=spread_s * number / len(askers))
     await asyncio.sleep(seconds)
-    last = until + _GRACE_S
+    await _wait(askers, answers)
+
+
+async def _wait(askers: list[Asker], answers: Answers) -> None:
+    """Wait for what is under way, and count who gets no answer."""
+    last = time.perf_counter() + _GRACE_S
     while any(asker.is_waiting for asker in askers) and time.perf_counter() < last:  # noqa: ASYNC110 -- no event tells of all
         await asyncio.sleep(0.01)
     for asker in askers:
@@ -151,13 +159,15 @@ def table(question: str, rounds: Mapping[str, list[Round]]) -> list[str]:
     return [*lines, "", *notes, *([""] if notes else [])]
 
 
-def _versions(about: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+def _versions(about: Mapping[str, object], postgres: Postgres | None) -> Iterator[tuple[str, str]]:
     versions = about["versions"]
     assert isinstance(versions, Mapping)
     yield "Python", str(versions["python"])
     for name in ("django", "channels", "fastapi", "sqlalchemy", "aiosqlite", "psycopg", "uvicorn"):
         with suppress(PackageNotFoundError):
             yield name, version(name)
+    if postgres is not None:
+        yield "PostgreSQL", postgres.version
 
 
 def main() -> int:
@@ -177,16 +187,16 @@ def main() -> int:
     load = load_average()
     lines: list[str] = []
     with ExitStack() as stack:
-        databases: dict[str, str | None] = {"SQLite": None}
+        databases: dict[str, Postgres | None] = {"SQLite": None}
         try:
             databases["PostgreSQL"] = stack.enter_context(running_postgres())
         except Missing as missing:
             lines += [f"PostgreSQL: left out, {missing}.", ""]
         # The database's processes run where they like, the load on the last core.
         os.sched_setaffinity(0, {cores[-1]})
-        for database, folder in databases.items():
-            if folder is not None:
-                os.environ["BENCH_POSTGRES"] = folder
+        for database, postgres in databases.items():
+            if postgres is not None:
+                os.environ["BENCH_POSTGRES"] = postgres.folder
             for asked in args.questions or _HEADS:
                 print(f"# {database}, {asked}", flush=True)
                 rounds = uvloop.run(_measure(args, asked, cores[0], lambda line: print(line, flush=True)))
@@ -197,11 +207,18 @@ def main() -> int:
     head = [
         "# The ORM in a handler",
         "",
-        f"`python -m bench.orm{options}`, {datetime.now(UTC):%Y-%m-%d}; {loads}.",
+        f"`python -m bench.orm{options}`, {datetime.now(UTC):%Y-%m-%d}; {loads}; commit {about['commit']}.",
+        f"Machine: {machine_line(about)}.",
     ]
     head += [f"{args.rounds} rounds of {args.seconds} s, the rows in turn; medians (least–most)."]
-    versions = ", ".join(f"{name} {version}" for name, version in _versions(about))
-    head += [f"Versions: {versions}.", ""]
+    versions = ", ".join(
+        f"{name} {version}" for name, version in _versions(about, databases.get("PostgreSQL"))
+    )
+    head += [
+        f"Versions: {versions}.",
+        "SQLAlchemy asks SQLite through aiosqlite, and everybody PostgreSQL through psycopg.",
+        "",
+    ]
     args.out.write_text("\n".join((*head, *lines)).rstrip() + "\n")
     print("\n".join(lines))
     return 0

@@ -9,7 +9,7 @@ from bench.results import Spread, ratio, spread
 from bench.rows import row_named
 from bench.run import CaseResult
 
-__all__ = ("BIAS", "markdown")
+__all__ = ("BIAS", "machine_line", "markdown")
 
 BIAS = """\
 **Bias.** This benchmark was written by the authors of Roomful, who chose the cases and know their own code best.
@@ -39,16 +39,22 @@ def markdown(run: Mapping[str, object], results: Sequence[CaseResult]) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _about(run: Mapping[str, object]) -> list[str]:
-    machine, versions = run["machine"], run["versions"]
+def machine_line(about: Mapping[str, object]) -> str:
+    """Say on which machine it was, from what `describe` told."""
+    machine = about["machine"]
     assert isinstance(machine, Mapping)
-    assert isinstance(versions, Mapping)
     virtual = "a virtual machine, " if machine["virtual"] else ""
     cores = f"{virtual}{machine['cores']} cores of {machine['processor']}, {machine['memory_gb']} GB"
+    return f"{cores}, {machine['kernel']}"
+
+
+def _about(run: Mapping[str, object]) -> list[str]:
+    versions = run["versions"]
+    assert isinstance(versions, Mapping)
     shown = ", ".join(f"{name} {version}" for name, version in versions.items())
     return [
         f"- Command: `{run['command']}`, on {run['date']}, in {run['took_s']} s; commit {run['commit'] or 'unknown'}",
-        f"- Machine: {cores}, {machine['kernel']}",
+        f"- Machine: {machine_line(run)}",
         f"- Versions: {shown}",
         f"- Rounds: up to {run['rounds']} of {run['seconds']} s, the rows in turn; medians (least–most)",
         "- CPU: the kernel's account of the server's threads, over what all members got or all clients were answered",

@@ -115,7 +115,7 @@ ROWS = (
         "roomful_channels_memory", ("roomful", "channels", "uvicorn")),
     Row("roomful-channels-redis", "Channels' consumers on Roomful, on Redis", _ROOM, "roomful_channels_redis",
         ("roomful", "channels", "hiredis", "uvicorn")),
-    Row("orm-fastapi", "FastAPI with SQLAlchemy and aiosqlite", _ASKING, "orm_fastapi",
+    Row("orm-fastapi", "FastAPI with SQLAlchemy", _ASKING, "orm_fastapi",
         ("fastapi", "sqlalchemy", "aiosqlite", "uvicorn")),
     Row("orm-channels", "Channels with Django's ORM", _ASKING, "orm_channels", ("channels", "uvicorn")),
     Row("orm-roomful-channels", "Channels' consumers on Roomful with Django's ORM", _ASKING, "orm_roomful_channels",
