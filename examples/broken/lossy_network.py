@@ -54,7 +54,7 @@ def open_end(own: str, other: str) -> int:
     made = fcntl.ioctl(end, TUNSETIFF, struct.pack("16sH22x", b"lossy%d", IFF_TUN | IFF_NO_PI))
     name = made[:16].rstrip(b"\0").decode()
     for words in (f"address add {own} peer {other} dev {name}", f"link set {name} up"):
-        subprocess.run(["ip", *words.split()], check=True)  # noqa: S603, S607  # our own words; where ip is differs
+        subprocess.run(["ip", *words.split()], check=True, capture_output=True, text=True)  # noqa: S603, S607  # our own words; where ip is differs
     return end
 
 
@@ -82,5 +82,7 @@ if __name__ == "__main__":
         inside = open_end(SERVER, CLIENTS)
     except OSError as error:
         sys.exit(f"no tunnel: {error}")
+    except subprocess.CalledProcessError as error:
+        sys.exit(f"no tunnel: {' '.join(error.cmd)}: {error.stderr.strip()}")
     threading.Thread(target=forward, args=(outside, inside), daemon=True).start()
     serve(app, host=SERVER, port=PORT)
