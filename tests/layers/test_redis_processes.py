@@ -360,7 +360,7 @@ def test_members_of_a_node_that_is_killed_are_gone_once_and_in_time(halls: tuple
             seen = [comings_and_goings(visitor, "zoe") for visitor in (ada, eve)]
 
     assert gone == {"bob", "bea"}
-    assert took_s < LEASE_S * 4 / 3 + 1.0, "a second is for a machine that is busy"
+    assert took_s < LEASE_S * 4 / 3 + 3.0, "three seconds are for a machine that is busy"
     assert seen[0] == [("zoe", True)]
     assert sorted(seen[1]) == [("bea", False), ("bob", False), ("zoe", True)]
 

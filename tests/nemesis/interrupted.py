@@ -1,7 +1,7 @@
 """A layer whose deliveries are interrupted now and then, as a broker's are when its connection breaks.
 
-What is pushed meanwhile is numbered and kept, and not delivered; then every room is suspected. It breaks no promise of
-the port `Layer`.
+What is pushed meanwhile is numbered and kept, and not delivered; then every room is suspected. A page of history takes
+its time, as over a network, so that events come while it is read. It breaks no promise of the port `Layer`.
 """
 
 from __future__ import annotations
@@ -10,11 +10,13 @@ import asyncio
 import random
 
 from roomful.core.names import RoomName
-from roomful.core.ports import Deliver, Suspect
+from roomful.core.ports import Deliver, Page, Suspect
 from roomful.core.positions import Position
 from roomful.layers.memory import MemoryLayer
 
 __all__ = ("InterruptedLayer",)
+
+_TIMES_S = (0.0, 0.002, 0.02)
 
 
 class InterruptedLayer(MemoryLayer):
@@ -40,7 +42,13 @@ class InterruptedLayer(MemoryLayer):
                     deliver(room, at, payload)
                     return
                 self._left_out = set()
-                loop.call_later(self._choose.choice((0.0, 0.002, 0.02)), end)
+                loop.call_later(self._choose.choice(_TIMES_S), end)
             self._left_out.add(room)
 
         await super().start(deliver_or_not, suspect)
+
+    async def history(self, room: RoomName, after: Position, limit: int) -> Page:
+        """Return a page as it was when it was asked for."""
+        page = await super().history(room, after, limit)
+        await asyncio.sleep(self._choose.choice(_TIMES_S))
+        return page
