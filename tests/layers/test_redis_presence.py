@@ -264,6 +264,20 @@ async def test_node_that_was_buried_while_it_was_slow_says_all_again_under_anoth
         assert await present(one) == {"witness", "ann"}
 
 
+async def test_what_was_said_after_the_burial_leaves_nobody_behind(url: str) -> None:
+    """The others have taken back what was said under the name before, and look at it no more."""
+    async with scene(url) as slow, scene(url) as one:
+        await watching(one, "witness")
+        await slow.layer.appear(HALL, "ann", b"")
+        die(slow)
+        await until(lambda: ("ann", False) in changes(one))
+        await slow.layer.appear(HALL, "cay", b"")
+        await look(slow)
+        assert await present(one) == {"witness", "ann", "cay"}
+        await slow.layer.disappear(HALL, "cay")
+        assert await present(one) == {"witness", "ann"}
+
+
 @pytest.mark.parametrize("answered", [1, 2, 3, 4])
 async def test_what_is_said_again_is_said_whole_though_the_server_goes_away_meanwhile(
     url: str, server: Server, prefix: str, answered: int
