@@ -206,7 +206,7 @@ class ProtocolTypeRouter:
         self.hub = hub
         self._served: dict[str, App] = dict(apps)
         if hub is not None and hub.gate.rules.tell_browsers and "websocket" in apps:
-            self._served["websocket"] = TellBrowsers(apps["websocket"])
+            self._served["websocket"] = TellBrowsers(apps["websocket"], hub=hub)
 
     def __repr__(self) -> str:
         return f"<ProtocolTypeRouter {sorted(self.apps)!r}>"

@@ -35,3 +35,22 @@ async def test_one_who_answers_at_once_does_not_free_the_others_of_their_deadlin
     assert visit is not None
     assert visit.principal.id == "ada"
     assert refused.value.status == 503
+
+
+@pytest.mark.parametrize("how", ["authenticate", "_verify"])
+async def test_subclass_that_waits_is_waited_for_within_the_bound(how: str) -> None:
+    """That `JwtAuth` answers at once says nothing of what a subclass asks besides."""
+
+    async def wait(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    asking = type("Asking", (JwtAuth,), {how: wait})
+    gate = Gate(
+        auth=[asking(key=SECRET, algorithms=["HS256"])], rules=Admission(authentication_timeout_s=0.01)
+    )
+
+    with pytest.raises(Refuse) as refused:
+        async with asyncio.timeout(5):
+            await gate.admit(scope(("authorization", f"Bearer {token()}")))
+
+    assert refused.value.status == 503

@@ -6,10 +6,11 @@ import asyncio
 
 import pytest
 
-from roomful import Consumer, Hub
+from roomful import Consumer, Hub, Limits
 from roomful.core.errors import ConnectionClosed, LayerError, Refuse
 from tests.clock import after, settled
 from tests.endpoint.calls import RESPONSES, Call, Chat, log
+from tests.endpoint.server import Server
 
 # ── Refusing ──
 
@@ -57,7 +58,7 @@ async def test_refusal_after_the_accept_is_a_close_code(hub: Hub) -> None:
     assert log[-1] == ("disconnect", 4500)
 
 
-@pytest.mark.parametrize("error", [ValueError("secret"), LayerError("down"), ConnectionClosed(1000)])
+@pytest.mark.parametrize("error", [ValueError("secret"), ConnectionClosed(1000)])
 async def test_connect_that_fails_is_a_500_without_internals(
     hub: Hub, error: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -68,6 +69,56 @@ async def test_connect_that_fails_is_a_500_without_internals(
     assert call.server.sent[0]["status"] == 500
     assert call.server.sent[1]["body"] == b"internal error\n"
     assert "connect failed" in caplog.text
+
+
+async def test_connect_that_finds_the_layer_away_is_a_503(hub: Hub, caplog: pytest.LogCaptureFixture) -> None:
+    """A layer that is away is nobody's bug: clients are told to come back, and the log says why once a second."""
+    app = Refusing.as_asgi(hub=hub, error=LayerError("redis is away"))
+    for pause_s in (0, 0, 0, 1.5):
+        await asyncio.sleep(pause_s)
+        server = Server()
+        server.connects()
+        await app({"type": "websocket", "path": "/", **RESPONSES}, server.receive, server.send)
+
+        assert server.sent[0]["status"] == 503
+        assert (b"retry-after", b"5") in server.sent[0]["headers"]
+        assert server.sent[1]["body"] == b"not available\n"
+
+    assert [record.getMessage() for record in caplog.records] == [
+        "connection refused: redis is away",
+        "connection refused: redis is away (and 2 more since the last such line)",
+    ]
+    assert "Traceback" not in caplog.text
+
+
+async def test_layer_that_goes_away_after_the_accept_is_a_code(hub: Hub) -> None:
+    """The code says the same: come back later."""
+
+    class Late(Chat):
+        async def connect(self) -> None:
+            await self.accept()
+            raise LayerError("redis is away")
+
+    call = Call(Late, hub)
+    await call.ended()
+
+    assert call.server.sent[1] == {"type": "websocket.close", "code": 1013, "reason": "not available"}
+
+
+async def test_deadline_of_the_handshake_is_none_of_an_accepted_connection() -> None:
+    """`connect` may take its time once it has accepted."""
+    hub = Hub(limits=Limits(handshake_timeout_s=0.01))
+
+    class Slow(Chat):
+        async def connect(self) -> None:
+            await self.accept()
+            await asyncio.sleep(0.05)
+            await self.close(4444)
+
+    call = Call(Slow, hub)
+    await call.ended()
+
+    assert call.server.sent[-1]["code"] == 4444
 
 
 async def test_room_name_from_the_request_that_cannot_be_is_the_clients_mistake(

@@ -101,17 +101,6 @@ async def test_refusal_of_a_connection_that_has_gone_does_nothing(scene: Scene) 
     assert client.wire.calls == []
 
 
-async def test_handshake_that_expires_is_refused(scene: Scene) -> None:
-    """A handshake that takes too long is refused; one that was accepted in time goes on."""
-    slow, quick = scene.opening(), scene.client()
-    for client in (slow, quick):
-        client.connection.expire(503, b"late", [])
-    slow.connection.abandoned()
-
-    assert slow.wire.closed == [("refuse", 503, b"late", [])]
-    assert quick.wire.closed == []
-
-
 async def test_connection_needs_a_handler(scene: Scene) -> None:
     """Whoever lets a connection begin without a consumer learns so."""
     client = Client(scene.engine, FakeKind(), supervises=True)

@@ -23,6 +23,7 @@ __all__ = (
     "Echo",
     "bearer",
     "control",
+    "offer",
     "opened",
     "request",
     "timed",
@@ -130,6 +131,27 @@ async def request(port: int, head: str | bytes, *, body: bytes = b"") -> tuple[i
             return int(first.split(" ")[1]), headers, await reader.readexactly(length)
     finally:
         writer.close()
+
+
+async def offer(door: Door, subprotocols: str) -> tuple[int | None, dict[str, str]]:
+    """Shake hands with a `Sec-WebSocket-Protocol` as it is; return status and headers.
+
+    The status is None where nothing is answered, which is allowed for one server alone and for one kind of header:
+    wsproto decodes it as ASCII and lets the `UnicodeDecodeError` out, so the event loop ends that connection.
+    """
+    try:
+        status, headers, _ = await request(
+            door.port,
+            "GET / HTTP/1.1\nHost: localhost\nUpgrade: websocket\nConnection: Upgrade\nSec-WebSocket-Version: 13\n"
+            f"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\nSec-WebSocket-Protocol: {subprotocols}",
+        )
+    except asyncio.IncompleteReadError as error:
+        if door.server.config.ws != "wsproto" or subprotocols.isascii() or error.partial:
+            raise
+        # uvicorn had not handed the socket over yet, so it never hears of its end and would wait for it.
+        door.server.server_state.connections.clear()
+        return None, {}
+    return status, headers
 
 
 async def until_closed(client: Client) -> tuple[list[Received], int | None, str]:

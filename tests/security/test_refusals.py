@@ -9,12 +9,13 @@ import pytest
 from fastapi import Depends, FastAPI, HTTPException, WebSocketException
 
 from roomful import Admission, Consumer, Hub, JwtAuth, Limits, Refuse
+from roomful.auth import Subprotocol
 from roomful.endpoint import TellBrowsers
 from roomful.fastapi import consumer_route
 from roomful.routing import ProtocolTypeRouter, URLRouter, route
 from roomful.testing import ConnectionClosed, Refused
 from tests.auth.keys import SECRET, token
-from tests.security.door import Echo, bearer, opened, request, until_closed
+from tests.security.door import Echo, bearer, offer, opened, request, until_closed
 
 CASES = {
     "401": ({}, {}, 401, 4500),
@@ -120,14 +121,10 @@ async def test_code_reaches_a_page_that_offers_subprotocols(
 async def test_subprotocol_that_is_none_disturbs_no_refusal(transport: str, offered: str) -> None:
     """What cannot stand in an answer is not answered, and is no reason for the server to fail."""
     async with opened(transport, hub_with(tell_browsers=True)) as door:
-        status, headers, _ = await request(
-            door.port,
-            "GET / HTTP/1.1\nHost: localhost\nUpgrade: websocket\nConnection: Upgrade\nSec-WebSocket-Version: 13\n"
-            f"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\nSec-WebSocket-Protocol: {offered}",
-        )
+        status, headers = await offer(door, offered)
 
     # A server may find fault with the header itself.
-    assert status in (101, 400)
+    assert status in (101, 400, None)
     assert headers.get("sec-websocket-protocol") in (None, "chat.v1")
 
 
@@ -166,7 +163,7 @@ async def test_whatever_fastapi_refuses_is_told_to_pages(transport: str) -> None
     """A path without a route, an `HTTPException` with its detail, a `WebSocketException` with its own code."""
     hub = Hub(admission=Admission(tell_browsers=True))
     app = FastAPI(lifespan=hub.lifespan)
-    app.add_middleware(TellBrowsers)  # type: ignore[arg-type] # Starlette's own shape of a middleware
+    app.add_middleware(TellBrowsers, hub=hub)  # type: ignore[arg-type] # Starlette's own shape of a middleware
 
     async def refuses(why: str) -> None:
         if why == "http":
@@ -198,6 +195,86 @@ async def test_whatever_fastapi_refuses_is_told_to_pages(transport: str) -> None
         "/outside/socket": (4444, "not you", "chat.v1"),
         "/inside/http": (4500, "who are you?", "chat.v1"),
     }
+
+
+@pytest.mark.parametrize(
+    ("case", "end"),
+    [
+        ("nobody", (4500, "credential is missing")),
+        ("refused", (4503, "not for you")),
+        ("late", (1013, "handshake timed out")),
+        ("nowhere", (4503, "not found")),
+    ],
+)
+async def test_middleware_alone_tells_pages_all_of_it(
+    transport: str, case: str, end: tuple[int, str]
+) -> None:
+    """Whatever refuses within, on a server that hands its socket over too, where no middleware sees what is sent."""
+
+    class Guarded(Consumer):
+        async def connect(self) -> None:
+            if case == "refused":
+                raise Refuse(404, "not for you")
+            await asyncio.Event().wait()
+
+    hub = Hub(
+        auth=JwtAuth(key=SECRET, algorithms=["HS256"]),
+        limits=Limits(handshake_timeout_s=0.05),
+    )
+    inner = ProtocolTypeRouter({"websocket": URLRouter([route("/", Guarded.as_asgi(hub=hub))])}, hub=hub)
+    headers = {} if case == "nobody" else bearer(token())
+    async with (
+        opened(transport, hub, app=TellBrowsers(inner)) as door,
+        door.connect(
+            "/nowhere" if case == "nowhere" else "/", headers=headers, subprotocols=["x", "roomful"]
+        ) as client,
+    ):
+        _, *ended = await until_closed(client)
+
+    assert (*ended, client.accepted_subprotocol) == (*end, "roomful")
+
+
+@pytest.mark.parametrize(
+    ("around", "offered", "answered"),
+    [
+        ("router", ["bearer.secret", "chat.v1"], "chat.v1"),
+        ("router", ["bearer.secret"], None),
+        ("hub", ["bearer.secret", "chat.v1"], "chat.v1"),
+        ("nothing", ["bearer.secret", "chat.v1"], None),
+        ("nothing", ["bearer.secret", "roomful"], "roomful"),
+    ],
+)
+async def test_secret_is_not_answered_where_nobody_looked_for_it(
+    transport: str, around: str, offered: list[str], answered: str | None
+) -> None:
+    """On a path that leads nowhere no authenticator has taken it out, and its prefix is the application's own."""
+    auth = JwtAuth(key=SECRET, algorithms=["HS256"], sources=[Subprotocol(prefix="bearer.")])
+    hub = Hub(auth=auth, admission=Admission(tell_browsers=around == "router"))
+    app: Any = ProtocolTypeRouter({"websocket": URLRouter([route("/", Echo.as_asgi(hub=hub))])}, hub=hub)
+    if around != "router":
+        app = TellBrowsers(app, hub=hub if around == "hub" else None)
+    async with (
+        opened(transport, hub, app=app) as door,
+        door.connect("/nowhere", subprotocols=offered) as client,
+    ):
+        assert (await until_closed(client))[1] == 4503
+
+    assert client.accepted_subprotocol == answered
+
+
+async def test_secret_of_an_authenticator_that_was_not_asked_is_not_answered(transport: str) -> None:
+    """The first one knows who it is; what was meant for the second is a secret all the same."""
+    hub = Hub(
+        auth=[
+            JwtAuth(key=SECRET, algorithms=["HS256"]),
+            JwtAuth(key=SECRET, algorithms=["HS256"], sources=[Subprotocol(prefix="bearer.")]),
+        ]
+    )
+    for others, answered in (([], None), (["chat.v1"], "chat.v1")):
+        offered = ["bearer.secret", f"roomful.token.{token()}", *others]
+        async with opened(transport, hub) as door, door.connect(subprotocols=offered) as client:
+            await client.receive()
+            assert client.accepted_subprotocol == answered
 
 
 async def test_middleware_refuses_likewise(transport: str) -> None:

@@ -77,6 +77,11 @@ class Admission:
                 raise LimitError(f"{field.name} is {value}; expected more than 0")
 
     @property
+    def retry_after(self) -> dict[str, str]:
+        """The header that says when to come back."""
+        return {"Retry-After": f"{max(1, round(self.retry_after_s))}"}
+
+    @property
     def limits_messages(self) -> bool:
         """Whether messages are counted."""
         return self.messages_per_s is not None or self.bytes_per_s is not None
@@ -150,7 +155,7 @@ class Census:
                     del counter[key]
 
     def _refusal(self, status: int, reason: str) -> Refuse:
-        return Refuse(status, reason, headers={"Retry-After": f"{max(1, round(self._rules.retry_after_s))}"})
+        return Refuse(status, reason, headers=self._rules.retry_after)
 
 
 def _is_at(count: int, limit: int | None) -> bool:

@@ -137,16 +137,16 @@ class Gate:
                 self._census.leave(address, "")
                 raise
         except NotAuthenticated as error:
-            self._conceal(scope)
+            self.conceal(scope)
             audit.refused(401, error.why, scope, address)
             raise unauthorised(error) from None
         except Refuse as refusal:
-            self._conceal(scope)
+            self.conceal(scope)
             audit.refused(refusal.status, refusal.reason, scope, address)
             raise
 
-    def _conceal(self, scope: Scope) -> None:
-        # The server is about to write the address of what is refused into its log.
+    def conceal(self, scope: Scope) -> None:
+        """Take all secrets out of a handshake: what is refused stands in logs, and a subprotocol may be answered."""
         for one in self._auth:
             if isinstance(one, Concealing):
                 one.conceal(scope)
@@ -163,6 +163,8 @@ class Gate:
                 raise NotAuthenticated("missing", "credential is missing")
             needs_first_message = True
         scope[SCOPE_PRINCIPAL] = principal = principal or ANONYMOUS
+        if len(self._auth) > 1 and scope.get("subprotocols"):
+            self.conceal(scope)  # who was not asked may have its secret among them
         answer, offered = subprotocol_of(scope), offered_subprotocol(scope)
         return Visit(address, principal, verifier, needs_first_message, answer, offered)
 
@@ -177,8 +179,7 @@ class Gate:
             async with asyncio.timeout(self.rules.authentication_timeout_s):
                 return await self._ask(scope), verifier
         except TimeoutError:
-            retry = f"{max(1, round(self.rules.retry_after_s))}"
-            raise Refuse(503, "authentication timed out", headers={"Retry-After": retry}) from None
+            raise Refuse(503, "authentication timed out", headers=self.rules.retry_after) from None
 
     async def _ask(self, scope: Scope) -> Principal | None:
         for one in self._auth:

@@ -100,8 +100,8 @@ class JwtAuth:
 
     @property
     def never_waits(self) -> bool:
-        """Whether neither a key nor a user has to be waited for."""
-        return self._load_user is None and self._tokens.never_waits
+        """Whether neither a key nor a user has to be waited for. A subclass may wait for anything."""
+        return type(self) is JwtAuth and self._load_user is None and self._tokens.never_waits
 
     async def authenticate(self, scope: Scope) -> Principal | None:
         """Return who the token of a handshake says that it is, or None without a token.

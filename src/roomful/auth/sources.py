@@ -12,6 +12,7 @@ from urllib.parse import unquote_plus
 
 from ..core.access import SCOPE_OUTER, SUBPROTOCOL, Scope
 from ..core.errors import NotAuthenticated
+from ..core.refusal import offered_subprotocol
 from .headers import values_of
 
 __all__ = (
@@ -24,7 +25,7 @@ __all__ = (
     "take_first",
 )
 
-_ANSWER: Final = "roomful.subprotocol"
+_OTHERS_ANSWERED: Final = "roomful.subprotocol"
 
 
 class Source(Protocol):
@@ -98,8 +99,7 @@ class Subprotocol:
                 for name, value in inner.get("headers") or ()
             ]
             inner = inner.get(SCOPE_OUTER)
-        if others:
-            scope[_ANSWER] = SUBPROTOCOL if SUBPROTOCOL in others else others[0]
+        scope[_OTHERS_ANSWERED] = True
         return _one([name.removeprefix(self.prefix) for name in found])
 
 
@@ -136,8 +136,8 @@ def subprotocol_of(scope: Scope) -> str | None:
 
     Where `Subprotocol` found its secret there, another one will do as well: a browser wants one of them answered.
     """
-    answer: str | None = scope.get(_ANSWER)
-    return answer or (SUBPROTOCOL if SUBPROTOCOL in (scope.get("subprotocols") or ()) else None)
+    offered = offered_subprotocol(scope)
+    return offered if offered == SUBPROTOCOL or _OTHERS_ANSWERED in scope else None
 
 
 def take_first(sources: Sequence[Source], scope: Scope) -> str | None:

@@ -19,6 +19,7 @@ __all__ = (
     "MAX_PRINCIPAL_ID_CHARACTERS",
     "SCOPE_OUTER",
     "SCOPE_PRINCIPAL",
+    "SCOPE_TELLS",
     "SCOPE_VERIFIER",
     "SUBPROTOCOL",
     "Access",
@@ -44,6 +45,9 @@ SCOPE_VERIFIER: Final = "roomful.verifier"
 
 SCOPE_OUTER: Final = "roomful.outer"
 """The scope that a router has copied. Servers write its address into their logs, so secrets are taken out there too."""
+
+SCOPE_TELLS: Final = "roomful.tells_browsers"
+"""Where middleware says that refusals become close codes: of a socket that is adopted it sees none."""
 
 SUBPROTOCOL: Final = "roomful"
 """What a client offers beside the subprotocol that holds its secret, and what it is answered with."""

@@ -53,7 +53,7 @@ def offered_subprotocol(scope: Mapping[str, Any]) -> str | None:
     """Return the subprotocol with which a handshake is accepted only to be closed: ours, else the first that is one.
 
     A browser ends a handshake by itself, and hears no code, when none of the subprotocols that its page offers is
-    answered. Names of ours with a dot hold secrets, and are not sent back.
+    answered. Names of ours with a dot hold secrets, and are not sent back; other secrets must have been taken out.
     """
     offered: Sequence[str] = scope.get("subprotocols") or ()
     if SUBPROTOCOL in offered:

@@ -17,7 +17,8 @@ from typing import Any, Protocol, TypeAlias, cast
 
 from ..assembly import Hub
 from ..consumers import Bind, ConsumerBase, Plan, Scope, Session, bind_plainly
-from ..core.access import SCOPE_PRINCIPAL
+from ..core.access import SCOPE_PRINCIPAL, SCOPE_TELLS
+from ..core.close_codes import close_code_for_status
 from ..core.errors import (
     ConnectionClosed,
     ConsumerError,
@@ -34,6 +35,7 @@ from ..core.limits import Limits
 from ..core.ports import Framing, Peer, Wire
 from ..core.refusal import close_reason, refusal_response, refuse_handshake, respond
 from ..hub import Connection
+from ..hub.throttle import Throttle
 from ..wire import Kind
 from .asgi_wire import AsgiWire, Receive, Send
 from .framing import ASGI_FRAMING
@@ -85,6 +87,7 @@ class ConsumerApp:
         self._codec = hub.raw_codec if consumer.owns_wire else hub.codec
         self._initkwargs = dict(initkwargs or {})
         self._detach = detach
+        self._throttle = Throttle()
         self._connect_parameters = _connect_parameters(self.plan)
 
     def __repr__(self) -> str:
@@ -114,8 +117,11 @@ class ConsumerApp:
         except BaseException as error:
             if visit is not None:
                 gate.turn_back(visit)
-            refusal = _refusal_of(error)
-            if refusal is None:
+            if isinstance(error, HubClosed | LayerError | WrongLoop):
+                refusal = self._not_available(error)
+            elif isinstance(error, Refuse):
+                refusal = error
+            else:
                 raise
             await refuse_handshake(send, scope, refusal, tell_browsers=gate.rules.tell_browsers)
             return
@@ -173,9 +179,9 @@ class ConsumerApp:
     async def _run_connect(
         self, connection: Connection, session: Session, consumer: ConsumerBase, connect: Connect
     ) -> None:
+        refuse = partial(_refuse, connection, tells_browsers=SCOPE_TELLS in consumer.scope)
         timer = self.hub.engine.call_later(
-            self.hub.limits.handshake_timeout_s,
-            partial(connection.expire, *refusal_response(503, "handshake timed out")),
+            self.hub.limits.handshake_timeout_s, partial(_expire, connection, refuse)
         )
         try:
             query = consumer.scope.get("query_string", b"")
@@ -187,26 +193,18 @@ class ConsumerApp:
         except asyncio.CancelledError:
             task = asyncio.current_task()
             # The hub cancels `connect` when the client has gone; any other cancellation is the server's.
-            if not connection.is_lost or task is None or task.uncancel() > 0:
+            is_ours = connection.is_lost and task is not None and task.uncancel() == 0
+            if not is_ours:
                 # Nobody may be heard whose `connect` has not finished.
-                self._refuse(connection, Refuse(503, "interrupted"))
-                raise
+                refuse(Refuse(503, "interrupted"))
             connection.abandoned()
-        except Refuse as refusal:
-            self._refuse(connection, refusal)
-        except Forbidden as error:
-            self._refuse(connection, Refuse(403, error.message))
-        except RoomNameError as error:
-            # The name came with the request: it is the client's mistake, and none to fill the log with.
-            self._refuse(connection, Refuse(400, str(error)))
-        except (RoomFull, TooManyRooms) as error:
-            self._refuse(connection, Refuse(503, str(error)))
-        except Exception as error:
-            if isinstance(error, ConnectionClosed) and connection.code is not None:
-                connection.abandoned()  # its own, not another's: nobody is left to be refused
-                return
-            logger.exception("connection %s: connect failed", connection.id)
-            self._refuse(connection, Refuse(500, "internal error"))
+            if not is_ours:
+                raise
+        except Exception as error:  # noqa: BLE001 -- it is told, and logged where it is a bug
+            refusal = self._refusal_of(error, connection)
+            if refusal is not None:
+                refuse(refusal)
+            connection.abandoned()
         else:
             connection.connected(contextvars.copy_context())
         finally:
@@ -232,11 +230,32 @@ class ConsumerApp:
             # Not an `Event`, whose type may not begin like this.
             connection.send(json.dumps(told, separators=(",", ":")))
 
-    @staticmethod
-    def _refuse(connection: Connection, refusal: Refuse) -> None:
-        status, body, headers = refusal_response(refusal.status, refusal.reason, refusal.headers)
-        connection.refuse(status, body, headers, close_reason(refusal.reason))
-        connection.abandoned()
+    def _refusal_of(self, error: Exception, connection: Connection) -> Refuse | None:
+        """Return what the client is told of an error in `connect`; None where its connection has ended by itself."""
+        if isinstance(error, Refuse):
+            return error
+        if isinstance(error, Forbidden):
+            return Refuse(403, error.message)
+        if isinstance(error, RoomNameError):
+            # The name came with the request: it is the client's mistake, and none to fill the log with.
+            return Refuse(400, str(error))
+        if isinstance(error, RoomFull | TooManyRooms):
+            return Refuse(503, str(error))
+        if isinstance(error, LayerError):
+            return self._not_available(error)
+        if isinstance(error, ConnectionClosed) and connection.code is not None:
+            return None  # its own, not another's: nobody is left to be refused
+        logger.error("connection %s: connect failed", connection.id, exc_info=error)
+        return Refuse(500, "internal error")
+
+    def _not_available(self, error: Exception) -> Refuse:
+        """Return what the client is told where the hub cannot serve; the log says why, once a second."""
+        left_out = self._throttle.admit("not available", asyncio.get_running_loop().time())
+        if left_out == 0:
+            logger.error("connection refused: %s", error)
+        elif left_out is not None:
+            logger.error("connection refused: %s (and %d more since the last such line)", error, left_out)
+        return Refuse(503, "not available", headers=self.hub.gate.rules.retry_after)
 
     async def _connect(self, scope: Scope, consumer: ConsumerBase, _connection: Connection) -> None:
         spec = self.plan.definition.connect
@@ -261,12 +280,19 @@ async def _identified(
     await connect(consumer, connection)
 
 
-def _refusal_of(error: BaseException) -> Refuse | None:
-    """Return what the client is told when no connection was made; None for what is nobody's refusal."""
-    if isinstance(error, HubClosed | LayerError | WrongLoop):
-        logger.error("connection refused: %s", error)
-        return Refuse(503, "not available")
-    return error if isinstance(error, Refuse) else None
+def _refuse(connection: Connection, refusal: Refuse, *, tells_browsers: bool) -> None:
+    """Refuse the handshake, or close what is accepted, with the code that says the same."""
+    reason = close_reason(refusal.reason)
+    if tells_browsers:
+        connection.close(close_code_for_status(refusal.status), reason)
+    else:
+        connection.refuse(*refusal_response(refusal.status, refusal.reason, refusal.headers), reason)
+
+
+def _expire(connection: Connection, refuse: Callable[[Refuse], None]) -> None:
+    """Refuse a handshake that takes too long; one that was accepted in time may go on."""
+    if connection.is_opening:
+        refuse(Refuse(503, "handshake timed out"))
 
 
 def _connect_parameters(plan: Plan) -> dict[str, bool]:

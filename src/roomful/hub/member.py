@@ -182,11 +182,6 @@ class Member(Outlet):
         # Browsers hear no code either where none of the subprotocols that they offer is answered.
         self.accept(None if self.guard is None else self.guard.offered, {})
 
-    def expire(self, status: int, body: bytes, headers: Sequence[tuple[bytes, bytes]]) -> None:
-        """Refuse a handshake that takes too long; one that was accepted in time may go on."""
-        if self._state is State.OPENING:
-            self.refuse(status, body, headers, "")
-
     def ping(self) -> None:
         """Ask the client for a sign of life."""
         self._wire.ping()
