@@ -264,14 +264,16 @@ async def test_node_that_was_buried_while_it_was_slow_says_all_again_under_anoth
         assert await present(one) == {"witness", "ann"}
 
 
-async def test_what_was_said_after_the_burial_leaves_nobody_behind(url: str) -> None:
-    """The others have taken back what was said under the name before, and look at it no more."""
+async def test_what_was_said_after_the_burial_leaves_nobody_behind(url: str, server: Server) -> None:
+    """The others take back what was said under the name before, look at it no more, and may delete its list last."""
     async with scene(url) as slow, scene(url) as one:
         await watching(one, "witness")
         await slow.layer.appear(HALL, "ann", b"")
         die(slow)
         await until(lambda: ("ann", False) in changes(one))
         await slow.layer.appear(HALL, "cay", b"")
+        with server.client() as client:
+            client.delete(one.layer.keys.rooms_of(presence_of(slow)._node))
         await look(slow)
         assert await present(one) == {"witness", "ann", "cay"}
         await slow.layer.disappear(HALL, "cay")

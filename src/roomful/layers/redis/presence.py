@@ -65,7 +65,8 @@ class NodePresence:
         self._clock = clock
         self._since = clock()
         self._renewed_at: float | None = None
-        self._former: list[str] = []  # its names before, of which not all has been said again yet
+        # Its names before, with the rooms in which something was said, as long as not all has been said again.
+        self._former: dict[str, set[RoomName]] = {}
         self._unswept: set[str] = set()
         self._here: dict[RoomName, dict[str, bytes]] = {}
         self._renewing: asyncio.Task[None] | None = None
@@ -180,7 +181,7 @@ class NodePresence:
         if not was_known and not was_new:
             # The others have taken this node for dead, and take back what it said under this name; or the server has
             # lost what it knew.
-            self._former.append(self._node)
+            self._former[self._node] = set(self._here)
             self._life += 1
             self._since = self._clock()
             self._renewed_at = None
@@ -190,12 +191,14 @@ class NodePresence:
         return dead
 
     async def _say_again(self) -> None:
-        former = list(self._former)
+        former = dict(self._former)
         here = {room: list(names) for room, names in self._here.items()}
         await _together(self._say_room(room, names) for room, names in here.items())
-        # What was said under a name before while the others took it back, they may not have seen.
-        await _together(self._sweep(node) for node in former)
-        del self._former[: len(former)]
+        # What was said under a name before while the others took it back, they may not have seen; nor is it in the list
+        # of rooms, where they have deleted that afterwards.
+        await _together(self._sweep(node, rooms) for node, rooms in former.items())
+        for node in former:
+            del self._former[node]
 
     async def _say_room(self, room: RoomName, names: list[str]) -> None:
         await self._client.command("SADD", self._keys.rooms_of(self._node), room)
@@ -214,9 +217,10 @@ class NodePresence:
         was_known, *dead = cast("list[Any]", answer)
         return bool(was_known), [node.decode() for node in dead]
 
-    async def _sweep(self, node: str) -> None:
-        rooms = await self._client.command("SMEMBERS", self._keys.rooms_of(node))
-        topics = [self._topic(RoomName(name.decode())) for name in cast("set[bytes]", rooms)]
+    async def _sweep(self, node: str, known: Iterable[RoomName] = ()) -> None:
+        listed = await self._client.command("SMEMBERS", self._keys.rooms_of(node))
+        rooms = {RoomName(name.decode()) for name in cast("set[bytes]", listed)}.union(known)
+        topics = [self._topic(room) for room in rooms]
         await _together(
             self._client.call("sweep", _names(keys), keys.channel, self._idle_ms, node) for keys in topics
         )
