@@ -270,26 +270,29 @@ def test_mounted_parser_hands_on_all_words() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_search_finds_what_was_planted(
     planted: Planted, tmp_path: Path, result: Callable[[], dict[str, object]]
 ) -> None:
     """The byte, and the rate within 5 %; a machine that is too busy for that makes the probe say so, and no more."""
     url = planted("--max-size", "54321", "--capacity", "400")
-    options = ("--size", "128", "--clients", "2", "--max-burst", "0", "--time", "20", "--quiet")
+    options = ("--size", "128", "--clients", "2", "--max-burst", "0", "--quiet")
     off: list[float] = []
     endings: set[str | None] = set()
-    for _ in range(3):
-        code = probe(tmp_path, url, *options)
+    for budget_s in ("20", "40", "60"):
+        code = probe(tmp_path, url, *options, "--time", budget_s)
         found = result()
         (cliff,) = found["cliffs"]  # type: ignore[misc]  # a list
         (cell,) = found["cells"]  # type: ignore[misc]  # a list
-        assert (cliff["good"], cliff["bad"], cliff["close_code"]) == (54321, 54322, 1009)
+        assert (cliff["good"] or 0) <= 54321 < (cliff["bad"] or 1 << 30)
         assert (cell["good_rate"] or 0) <= 400 * 1.05
         endings.add(cell["limited_by"])
         if cell["kind"] != "found":
             assert cell["limited_by"] in ("machine", "time"), cell
             continue
-        assert (code, cliff["exact"]) == (0, True)
+        if not cliff["exact"]:
+            continue
+        assert (cliff["good"], cliff["bad"], cliff["close_code"], code) == (54321, 54322, 1009, 0)
         off.append(abs(cell["good_rate"] / 400 - 1))
         if off[-1] <= 0.05:
             return
@@ -299,6 +302,7 @@ def test_search_finds_what_was_planted(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(180)
 def test_search_finds_the_size_of_a_queue(
     planted: Planted, tmp_path: Path, result: Callable[[], dict[str, object]]
 ) -> None:
