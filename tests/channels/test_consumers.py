@@ -243,6 +243,113 @@ async def test_a_type_reaches_no_method_that_the_application_has_not_written(
     await client.disconnect()
 
 
+class Outcomes(AsyncMember):
+    """Has handlers that end it, each in its way."""
+
+    async def chat_message(self, event: dict[str, Any]) -> None:
+        await self.send(event["text"])
+
+    async def chat_stop(self, event: dict[str, Any]) -> None:
+        raise StopConsumer
+
+    async def chat_failing(self, event: dict[str, Any]) -> None:
+        raise LookupError("as it happens")
+
+    async def chat_signature(self) -> None:
+        pass
+
+
+class Plain(Outcomes):
+    """The same by way of `dispatch`, as an override of it makes sure."""
+
+    async def dispatch(self, message: Any) -> None:
+        await super().dispatch(message)
+
+
+class Replaced(Outcomes):
+    """Its own handler is another on each instance."""
+
+    async def connect(self) -> None:
+        async def other(event: dict[str, Any]) -> None:
+            await self.send(f"other {event['text']}")
+
+        await super().connect()
+        self.chat_message = other  # type: ignore[method-assign] # what it is about
+
+
+@pytest.mark.parametrize("base", [Outcomes, Plain])
+@pytest.mark.parametrize(
+    ("kind", "error"),
+    [("stop", None), ("failing", LookupError), ("signature", TypeError)],
+)
+async def test_a_type_that_is_known_ends_a_consumer_as_one_that_is_new(
+    kind: str, error: type[Exception] | None, base: type[Outcomes], layer: ChannelLayer
+) -> None:
+    # A class of its own has asked for no type yet; the second consumer goes by what the first has found.
+    consumer = type("Fresh", (base,), {})
+    for _ in range(2):
+        client = await connected(consumer.as_asgi())
+        await layer.group_send("chat", {"type": "chat.message", "text": "0"})
+        await layer.group_send("chat", {"type": f"chat.{kind}"})
+        await layer.group_send("chat", {"type": "chat.message", "text": "1"})
+        assert await client.receive_from() == "0"
+        if error is None:
+            await client.wait()
+        else:
+            with pytest.raises(error):
+                await client.wait()
+        assert layer.groups == {}
+
+
+@pytest.mark.parametrize("consumer", [Outcomes, Plain])
+async def test_a_handler_that_is_another_on_one_instance_is_taken(
+    consumer: type[Outcomes], layer: ChannelLayer
+) -> None:
+    usual, other = await connected(consumer.as_asgi()), await connected(type("R", (Replaced,), {}).as_asgi())
+    for text in ("0", "1"):
+        await layer.group_send("chat", {"type": "chat.message", "text": text})
+        assert await usual.receive_from() == text
+        assert await other.receive_from() == f"other {text}"
+    await usual.disconnect()
+    await other.disconnect()
+
+
+async def test_a_handler_that_is_put_in_its_place_with_def_ends_the_consumer(
+    layer: ChannelLayer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    consumer = type("Fresh", (Outcomes,), {})
+    client = await connected(consumer.as_asgi())
+    await layer.group_send("chat", {"type": "chat.message", "text": "0"})
+    assert await client.receive_from() == "0"
+    monkeypatch.setattr(consumer, "chat_message", lambda self, event: None)
+    await layer.group_send("chat", {"type": "chat.message", "text": "1"})
+    with pytest.raises(TypeError, match="is written with def"):
+        await client.wait()
+
+
+@pytest.mark.parametrize("where", ["base", "class"])
+async def test_what_takes_the_place_of_dispatch_sees_every_message(
+    where: str, layer: ChannelLayer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+    dispatch = AsyncConsumer.dispatch
+
+    async def traced(self: AsyncConsumer, message: Any) -> None:
+        seen.append(message["type"])
+        await dispatch(self, message)
+
+    consumer = type("Fresh", (Outcomes,), {})
+    client = await connected(consumer.as_asgi())
+    await layer.group_send("chat", {"type": "chat.message", "text": "0"})
+    assert await client.receive_from() == "0"
+    monkeypatch.setattr(AsyncConsumer if where == "base" else consumer, "dispatch", traced)
+    for text in ("1", "2"):
+        await layer.group_send("chat", {"type": "chat.message", "text": text})
+        assert await client.receive_from() == text
+    assert seen == ["chat.message"] * 2
+    await client.disconnect()
+
+
 @members
 @pytest.mark.parametrize("type_", ["_private", ".private"])
 async def test_a_private_type_ends_the_consumer(member: Any, type_: str, layer: ChannelLayer) -> None:

@@ -7,6 +7,7 @@ import gc
 import logging
 import re
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from asgiref.sync import async_to_sync
 from channels.exceptions import ChannelFull, InvalidChannelLayerError
 
 from roomful.django import ChannelLayer
+from roomful.django.mailbox import Mailbox, Missed, Waiter
 from roomful.testing import FakeClock
 from tests.integration.waiting import until
 
@@ -211,6 +213,111 @@ async def test_expired_messages_make_room() -> None:
     await subject.send("c", {"n": 2})
     assert await subject.receive("c") == {"n": 2}
     assert subject.statistics().expired == 1
+
+
+async def test_what_expires_before_a_consumer_takes_it_is_told_and_counted() -> None:
+    clock = FakeClock()
+    subject = layer(expiry=60, clock=clock)
+    name = await subject.new_channel()
+    await subject.group_add("g", name)
+    mailbox = subject.listen(name, Waiter(asyncio.get_running_loop(), threading.get_ident(), lambda: None))
+    await subject.group_send("g", {"n": 1})
+    await subject.send(name, {"n": 2})
+    clock.advance(61)
+    await subject.group_send("g", {"n": 3})
+    missed = subject.take(mailbox)
+    assert isinstance(missed, Missed)
+    assert missed.count == 2
+    assert subject.take(mailbox) == {"n": 3}
+    assert subject.statistics().expired == 2
+
+
+async def test_what_expires_before_it_is_received_is_counted() -> None:
+    clock = FakeClock()
+    subject = layer(expiry=60, clock=clock)
+    await subject.send("c", {"n": 1})
+    clock.advance(30)
+    await subject.send("c", {"n": 2})
+    clock.advance(30)
+    assert await subject.receive("c") == {"n": 2}
+    assert subject.statistics().expired == 1
+
+
+@pytest.mark.parametrize("to", ["g", "c"])
+async def test_what_is_nested_too_deep_is_told_to_its_sender(to: str) -> None:
+    subject = layer()
+    deep: Any = []
+    for _ in range(700):
+        deep = [deep]
+    name = await subject.new_channel()
+    await subject.group_add("g", name)
+    with pytest.raises(ValueError, match="message is nested deeper than 100"):
+        await (subject.group_send("g", {"deep": deep}) if to == "g" else subject.send(name, {"deep": deep}))
+    assert await nothing_on(subject, name)
+
+
+async def listening(subject: ChannelLayer, count: int, wake: Callable[[], None]) -> list[Mailbox]:
+    waiter = Waiter(asyncio.get_running_loop(), threading.get_ident(), wake)
+    mailboxes = []
+    for _ in range(count):
+        name = await subject.new_channel()
+        await subject.group_add("g", name)
+        mailboxes.append(subject.listen(name, waiter))
+    return mailboxes
+
+
+async def test_many_are_woken_once_for_what_comes_while_it_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("roomful.django.gathering.HOLD_S", 60.0)
+    subject = layer()
+    woken: list[int] = []
+    mailboxes = await listening(subject, 32, lambda: woken.append(len(mailboxes[len(woken)])))
+    other = asyncio.ensure_future(subject.group_send("g", {"n": 2}))
+    await subject.group_send("g", {"n": 1})
+    await subject.group_send("g", {"n": 3})
+    await other
+    await until(lambda: bool(woken))
+    assert woken == [3] * 32
+
+
+async def test_few_are_woken_before_their_sender_goes_on() -> None:
+    woken: list[int] = []
+    subject = layer()
+    await listening(subject, 31, lambda: woken.append(1))
+    await subject.group_send("g", {"n": 1})
+    assert len(woken) == 31
+
+
+async def test_many_are_woken_for_what_a_cancelled_sender_has_sent() -> None:
+    woken: list[int] = []
+    subject = layer()
+    await listening(subject, 32, lambda: woken.append(1))
+    sending = asyncio.ensure_future(subject.group_send("g", {"n": 1}))
+    await asyncio.sleep(0)
+    sending.cancel()
+    await asyncio.wait((sending,))
+    await until(lambda: len(woken) == 32)
+    assert sending.cancelled()
+    assert subject.statistics().sent == 32
+
+
+async def test_many_are_woken_for_what_a_thread_sends() -> None:
+    woken: list[int] = []
+    subject = layer()
+    await listening(subject, 32, lambda: woken.append(1))
+    await asyncio.to_thread(asyncio.run, subject.group_send("g", {"n": 1}))
+    await until(lambda: len(woken) == 32)
+
+
+async def test_many_are_woken_at_once_where_one_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("roomful.django.gathering.HOLD_S", 60.0)
+    woken: list[int] = []
+    subject = layer(capacity=1)
+    mailboxes = await listening(subject, 32, lambda: woken.append(1))
+    await subject.send(mailboxes[0].name, {"n": 1})
+    woken.clear()
+    with pytest.raises(ChannelFull, match="1 of 32 channels"):
+        await subject.group_send("g", {"n": 2}, on_full="raise")
+    assert len(woken) == 31
 
 
 async def test_no_membership_ends_by_age_while_somebody_receives() -> None:

@@ -8,6 +8,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
+import msgspec
 import pytest
 from asgiref.sync import async_to_sync
 from channels.exceptions import ChannelFull, InvalidChannelLayerError, MessageTooLarge
@@ -254,10 +255,12 @@ async def test_messages_that_are_sent_one_after_another_wake_a_consumer_once(
 ) -> None:
     monkeypatch.setattr("roomful.django.gathering.HOLD_S", 60.0)
     layer, woken = make(), asyncio.Event()
-    wakes: list[int] = []
+    batches: list[list[Any]] = []
 
     def wake() -> None:
-        wakes.append(1)
+        batches.append([])
+        while (message := layer.take(mailbox)) is not None:
+            batches[-1].append(message)
         woken.set()
 
     name = await member(layer, "g")
@@ -265,5 +268,72 @@ async def test_messages_that_are_sent_one_after_another_wake_a_consumer_once(
     for number in range(3):
         await layer.group_send("g", {"type": "x", "n": number})
     await asyncio.wait_for(woken.wait(), 5)
-    assert [layer.take(mailbox) for _ in range(4)] == [*({"type": "x", "n": n} for n in range(3)), None]
-    assert wakes == [1]
+    assert batches == [[{"type": "x", "n": number} for number in range(3)]]
+
+
+async def test_a_mailbox_that_fills_by_its_bytes_is_taken_before_it_is_full(
+    make: MakeLayer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("roomful.django.gathering.HOLD_S", 60.0)
+    layer, sizes = make(max_channel_bytes=1024 * 1024), []
+
+    def wake() -> None:
+        while isinstance(message := layer.take(mailbox), dict):
+            sizes.append(len(message["text"]))
+
+    name = await member(layer, "g")
+    mailbox = layer.listen(name, Waiter(asyncio.get_running_loop(), threading.get_ident(), wake))
+    for _ in range(3):
+        await layer.group_send("g", {"type": "x", "text": "x" * 400_000})
+    await until(lambda: len(sizes) == 3)
+    assert layer.statistics().full == 0
+
+
+@pytest.mark.parametrize("to", ["group", "channel"])
+async def test_what_no_consumer_could_open_is_logged_and_ends_nothing(
+    to: str, make: MakeLayer, caplog: pytest.LogCaptureFixture
+) -> None:
+    layer = make()
+    name = await member(layer, "g")
+    exchange: Any = layer._exchange
+    deep: Any = ()
+    for _ in range(400):
+        deep = (deep,)
+    for foreign in ({"type": "x", "deep": deep}, {"type": "x", "keys": {deep: 1}}, [1]):
+        payload = msgspec.msgpack.encode(foreign)
+        if to == "group":
+            await exchange.run(exchange.group_send("g", payload, layer.get_capacity))
+        else:
+            await exchange.run(exchange.send(name, payload, 1))
+    await layer.group_send("g", {"type": "x", "n": 1})
+    assert await asyncio.wait_for(layer.receive(name), 5) == {"type": "x", "n": 1}
+    assert sum("cannot be read" in record.message for record in caplog.records) == 3
+
+
+async def test_what_is_nested_too_deep_is_told_to_its_sender(make: MakeLayer) -> None:
+    layer = make()
+    deep: Any = []
+    for _ in range(700):
+        deep = [deep]
+    name = await member(layer, "g")
+    for sending in (
+        layer.group_send("g", {"deep": deep}),
+        layer.send("work", {"deep": deep}),
+        layer.send(name, {"deep": deep}),
+    ):
+        with pytest.raises(ValueError, match="message is nested deeper than"):
+            await sending
+
+
+async def test_a_send_that_waits_for_its_message_ends_with_the_layer(
+    make: MakeLayer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("roomful.django.exchange._OWN_DELIVERY_S", 60.0)
+    monkeypatch.setattr("roomful.django.exchange._is_past", lambda top, at: False)
+    layer = make()
+    await member(layer, "g")
+    exchange: Any = layer._exchange
+    sending = asyncio.ensure_future(layer.group_send("g", {"n": 1}))
+    await until(lambda: any(topic.waiting for topic in exchange._topics.values()))
+    await layer.close()
+    await asyncio.wait_for(sending, 5)

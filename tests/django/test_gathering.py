@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from typing import Any
 
 from roomful.django.gathering import HOLD_MESSAGES, Gathering
 from roomful.django.mailbox import Waiter
@@ -106,5 +108,28 @@ def test_a_send_that_ends_without_its_loop_wakes_too() -> None:
 
     sending = loop.run_until_complete(hold())
     sending.__exit__(None, None, None)
+    loop.close()
+    assert count == [1]
+
+
+def test_a_send_may_end_in_the_collector_while_its_thread_announces() -> None:
+    subject, loop = Gathering(), asyncio.new_event_loop()
+    count = []
+
+    def collecting(sending: AbstractContextManager[None]) -> Iterator[Waiter]:
+        sending.__exit__(None, None, None)
+        yield Waiter(loop, threading.get_ident(), lambda: count.append(1))
+
+    async def announce() -> None:
+        sending = subject.sending("g")
+        sending.__enter__()
+        waiters: Any = collecting(sending)
+        subject.wake("g", waiters, at_once=False)
+        await asyncio.sleep(0)
+
+    thread = threading.Thread(target=lambda: loop.run_until_complete(announce()), daemon=True)
+    thread.start()
+    thread.join(5)
+    assert not thread.is_alive()
     loop.close()
     assert count == [1]

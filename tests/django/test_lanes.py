@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -159,3 +160,29 @@ async def test_handlers_that_share_lanes_are_spread_over_them() -> None:
     assert [lane.running for lane in lanes._lanes] == [3, 3]
     stay.set()
     await asyncio.gather(*handlers)
+
+
+async def test_a_call_that_is_cancelled_in_its_queue_counts_no_more() -> None:
+    lanes = Lanes(1)
+    go_on, began = threading.Event(), threading.Event()
+
+    def hang() -> None:
+        began.set()
+        go_on.wait(10)
+
+    async def handler(call: Callable[[], object]) -> None:
+        async with lanes.lane():
+            await sync_to_async(call)()
+
+    stuck = asyncio.ensure_future(handler(hang))
+    await until(began.is_set)
+    queued = [asyncio.ensure_future(handler(threading.get_ident)) for _ in range(3)]
+    lane = lanes._lanes[0]
+    await until(lambda: lane.load(0.0)[1] == 4)
+    for task in queued:
+        task.cancel()
+    await asyncio.wait(queued)
+    go_on.set()
+    await stuck
+    await until(lambda: lane.running == 0)
+    assert lane.load(0.0)[1] == 0

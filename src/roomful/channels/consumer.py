@@ -58,15 +58,15 @@ class AsyncConsumer:
     base_send: Callable[[Event], Any]
 
     _handled: ClassVar[dict[str, str]] = {}
-    _dispatched: ClassVar[dict[str, str]] = {}
-    """Those of the above that are written with `async def`, where the class leaves `dispatch` as it is: a message of a
-    group goes to them without a coroutine between."""
+    _direct: ClassVar[dict[str, tuple[str, object]]] = {}
+    """Those of the above that are written with `async def`, with their functions: where neither they nor `dispatch` are
+    anything else by then, a message of a group goes to them without a coroutine between."""
 
     def __init_subclass__(cls, **kwargs: object) -> None:
         """Give the class a table of the types that it has been asked for."""
         super().__init_subclass__(**kwargs)
         cls._handled = {}
-        cls._dispatched = {}
+        cls._direct = {}
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Serve one scope (ASGI 3)."""
@@ -120,10 +120,17 @@ class AsyncConsumer:
 
     def _deliver(self, message: Event) -> Awaitable[object]:
         kind = message.get("type")
-        name = self._dispatched.get(kind) if type(kind) is str else None
-        if name is not None:
-            handling: Awaitable[object] = getattr(self, name)(message)
-            return handling
+        direct = self._direct.get(kind) if type(kind) is str else None
+        if direct is not None:
+            name, function = direct
+            handler = getattr(self, name)
+            try:
+                is_direct = handler.__func__ is function and self.dispatch.__func__ is _DISPATCH  # type: ignore[attr-defined] # of a method
+            except AttributeError:  # one of them is no method, but something that was put in its place
+                is_direct = False
+            if is_direct:
+                handling: Awaitable[object] = handler(message)
+                return handling
         # That a client has come or gone is the server's to say, and nobody's who can send to a group.
         if kind in _SERVERS_OWN:
             return self._unhandled(message)
@@ -168,13 +175,10 @@ class AsyncConsumer:
         found = find_handler(self, name)
         if found is not None and isinstance(kind, str):
             self._handled[kind] = name
-            if kind not in _SERVERS_OWN and self._is_direct(name):
-                self._dispatched[kind] = name
+            function = getattr(type(self), name)
+            if kind not in _SERVERS_OWN and inspect.iscoroutinefunction(function):
+                self._direct[kind] = name, function
         return found
-
-    def _is_direct(self, name: str) -> bool:
-        is_ours = type(self).dispatch is AsyncConsumer.dispatch
-        return is_ours and inspect.iscoroutinefunction(getattr(type(self), name))
 
     async def unknown_type(self, message: Event) -> None:
         """Know that a message came that no handler takes. One of a channel is logged, and the consumer lives.
@@ -217,6 +221,10 @@ class AsyncConsumer:
         app.consumer_initkwargs = initkwargs  # type: ignore[attr-defined] # as above
         functools.update_wrapper(app, cls, updated=())
         return app
+
+
+_DISPATCH: Final = AsyncConsumer.dispatch
+"""As it is here: what others put in its place sees every message."""
 
 
 def _cork_of(scope: MutableMapping[str, Any]) -> Callable[[], object] | None:

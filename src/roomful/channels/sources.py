@@ -62,12 +62,12 @@ class MailboxSource:
     @property
     def has_more(self) -> bool:
         """Whether something waits; see `Source`."""
-        return self._mailbox is not None and self._mailbox.has_any
+        return self._mailbox is not None and bool(self._mailbox.messages)
 
     def take(self) -> Message | Missed | None:
         """Take; see `Source`."""
         mailbox = self._mailbox
-        return self._layer.take(mailbox) if mailbox is not None and mailbox.has_any else None
+        return self._layer.take(mailbox) if mailbox is not None and mailbox.messages else None
 
     async def stop(self) -> None:
         """Leave all groups; see `Source`."""

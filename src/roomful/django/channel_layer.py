@@ -7,11 +7,13 @@ A group is no room: its messages reach handlers of consumers, carry no position 
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import secrets
 import time
 import weakref
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Final, Literal, TypeAlias
 
@@ -22,7 +24,7 @@ from channels.layers import BaseChannelLayer
 from ..core.errors import LayerError
 from ..hub.throttle import Throttle
 from .hosts import urls_of
-from .letter import Message
+from .letter import Message, check_message, size_of
 from .mailbox import Mailbox, Missed, Waiter
 from .switchboard import Sent, Switchboard
 
@@ -35,7 +37,10 @@ logger: Final = logging.getLogger("roomful.django")
 
 OnFull: TypeAlias = Literal["log", "raise"]
 
-_RESERVED: Final = "__asgi_channel__"
+_MANY: Final = 32
+"""From so many members on, to wake them takes longer than to look whether another message has come."""
+_LOOK_PASSES: Final = 4
+"""Passes of the loop in which what a client has sent gets from its socket to the handler that sends it to the group."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +62,6 @@ class LayerStatistics:
     full: int
     expired: int
     lost: int
-
-
-class NotAMessage(TypeError, AssertionError):
-    """What was sent is no message. An `AssertionError` too, as other layers raise."""
 
 
 class _ChannelName(str):
@@ -181,9 +182,10 @@ class ChannelLayer(BaseChannelLayer):
                 and logged there.
             MessageTooLarge: It is larger than `max_message_bytes`, and for another process.
             TypeError: The name or the message is not one, or the message holds what MessagePack does not have.
+            ValueError: The message is nested deeper than 100.
             LayerError: The servers cannot be reached.
         """
-        _check_message(message)
+        check_message(message)
         self.require_valid_channel_name(channel)
         if self._exchange is not None and not self._is_own(channel):
             sending = self._exchange.send(channel, self._packed(message), self.get_capacity(channel))
@@ -252,6 +254,9 @@ class ChannelLayer(BaseChannelLayer):
     async def group_send(self, group: str, message: Message, *, on_full: OnFull | None = None) -> None:
         """Put a message into every channel of a group. Each receiver gets a copy of its own.
 
+        It gives way to the event loop where the group is large or there are hosts, so that consumers are woken once for
+        what others send meanwhile.
+
         Args:
             group: The group; one without channels is no error.
             message: The message.
@@ -261,9 +266,10 @@ class ChannelLayer(BaseChannelLayer):
             ChannelFull: A channel was full, and that was to be raised; all others have got the message.
             MessageTooLarge: It is larger than `max_message_bytes`, and there are hosts.
             TypeError: The name or the message is not one, or the message holds what MessagePack does not have.
+            ValueError: The message is nested deeper than 100.
             LayerError: The servers cannot be reached.
         """
-        _check_message(message)
+        check_message(message)
         self.require_valid_group_name(group)
         if self._exchange is not None:
             payload = self._packed(message)
@@ -273,8 +279,12 @@ class ChannelLayer(BaseChannelLayer):
             if full and (on_full or self._on_full) == "raise":
                 raise ChannelFull(f"{full} channels over capacity in group {group}")
             return
-        sent = self._board.group_send(group, message, self.clock())
-        text = self._counted(group, sent)
+        is_large = len(self._board.groups.get(group, ())) >= _MANY
+        with self._board.gathering.sending(group) if is_large else nullcontext():
+            text = self._counted(group, self._board.group_send(group, message, self.clock()))
+            if is_large and not text:
+                for _ in range(_LOOK_PASSES):
+                    await asyncio.sleep(0)
         if text and (on_full or self._on_full) == "raise":
             raise ChannelFull(text)
         if text:
@@ -363,6 +373,7 @@ class ChannelLayer(BaseChannelLayer):
         return bool(separator) and head.endswith(self._node)
 
     def _packed(self, message: Message) -> bytes:
+        size_of(message)  # one that no receiver could copy is refused here
         try:
             payload = msgspec.msgpack.encode(message)
         except TypeError as error:
@@ -431,10 +442,3 @@ def _named(check: Callable[..., bool], name: object, **options: bool) -> bool:
         return check(name, **options)
     except TypeError as error:
         raise TypeError(f"{error} Got {name!a:.120}.") from None
-
-
-def _check_message(message: object) -> None:
-    if not isinstance(message, dict):
-        raise NotAMessage(f"message is of type {type(message).__name__}; expected a dict with a type")
-    if _RESERVED in message:
-        raise NotAMessage(f"message has the key {_RESERVED!r}, which belongs to channel layers")

@@ -276,6 +276,10 @@ class Exchange:
             await queue.put_back(channel, payload)
 
     async def _stop(self) -> None:
+        topics, self._topics = self._topics, {}  # so that nobody begins to wait any more
+        for topic in topics.values():
+            for _, future in topic.waiting:
+                _done(future)
         for task in self._tasks:
             task.cancel()
         for queue in self._queues:
@@ -350,7 +354,8 @@ class Exchange:
         try:
             if full := topic.arrived(payload):
                 topic.full.append((at, full))
-        except msgspec.MsgspecError:
+        except Exception:
+            # Anybody can write there, so nothing that is read may end what reads.
             logger.exception(
                 "a message of a channel layer cannot be read; is its prefix used by something else?"
             )

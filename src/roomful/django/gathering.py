@@ -1,8 +1,9 @@
 """A gathering: consumers that are woken together, for messages to a group that follow each other closely.
 
-Over Redis a sender waits for each of its messages, so every member of a group would be woken, and write to its socket,
-for each alone. While this process is sending to a group, what has arrived for it waits for what is under way, for some
-thousandths of a second at most. What other processes send wakes at once, and so does what finds nobody sending.
+A sender waits for each of its messages, over Redis until it has come back, so every member of a group would be woken,
+and write to its socket, for each alone. While this process is sending to a group, what arrives for it, whoever sent it,
+waits for what is under way, for some thousandths of a second at most; and so does what arrives meanwhile for one of
+those that are held. What finds nobody here sending wakes at once.
 """
 
 from __future__ import annotations
@@ -47,7 +48,12 @@ class Gathering:
 
     def __init__(self) -> None:
         self._groups: dict[str, _Held] = {}
-        self._lock = threading.Lock()
+        # The collector may end a send that was thrown away, in a thread that holds the lock.
+        self._lock = threading.RLock()
+
+    def is_held(self, group: str) -> bool:
+        """Whether a message to a group is under way, so that what arrives may wait."""
+        return group in self._groups
 
     @contextmanager
     def sending(self, group: str) -> Iterator[None]:

@@ -47,27 +47,28 @@ class Lane:
         thread: What runs calls in the thread.
     """
 
-    __slots__ = ("_began", "_ended", "_given", "number", "running", "thread", "used")
+    __slots__ = ("_began", "_calls", "number", "running", "thread", "used")
 
     def __init__(self, number: int) -> None:
         self.number: int = number
         self.running: int = 0
         self.used: bool = False
         self.thread: ThreadPoolExecutor = ThreadPoolExecutor(1, thread_name_prefix=f"roomful-lane-{number}")
-        # Each is written by one thread alone: the first by the loop's, the others by the lane's.
-        self._given = 0
-        self._ended = 0
+        self._calls: set[Future[Any]] = set()
         self._began = math.inf
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
         """Run a call in the thread, behind those that wait there."""
         self.used = True
-        self._given += 1
-        return self.thread.submit(self._run, fn, *args, **kwargs)
+        future = self.thread.submit(self._run, fn, *args, **kwargs)
+        self._calls.add(future)
+        # Called in the thread that ends it: the lane's, or one that cancels it where it waits.
+        future.add_done_callback(self._calls.discard)
+        return future
 
     def load(self, now: float) -> tuple[bool, int, int]:
         """Return what orders lanes by how long another handler may have to wait: the less, the sooner."""
-        return now - self._began > STUCK_S, self._given - self._ended, self.running
+        return now - self._began > STUCK_S, len(self._calls), self.running
 
     def _run(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
         self._began = time.monotonic()
@@ -75,7 +76,6 @@ class Lane:
             return fn(*args, **kwargs)
         finally:
             self._began = math.inf
-            self._ended += 1
 
 
 class Place:

@@ -1,7 +1,7 @@
 """A mailbox: what waits in one channel, and who takes it.
 
 It never waits and knows no clock: whoever calls it says what time it is. It refuses what exceeds its capacity, in
-messages and in bytes; a consumer that takes everything finds in its place how many were refused.
+messages and in bytes; a consumer that takes everything finds in their place how many were refused or have expired.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Waiter:
 
 
 class Missed:
-    """Stands in a mailbox where messages were refused.
+    """Stands in a mailbox where messages were refused or have expired.
 
     Attributes:
         count: How many, or None where nobody can know.
@@ -42,6 +42,10 @@ class Missed:
 
     def __init__(self, count: int | None) -> None:
         self.count: int | None = count
+
+    def add(self, count: int | None) -> None:
+        """Stand for more."""
+        self.count = None if self.count is None or count is None else self.count + count
 
 
 class Mailbox:
@@ -54,9 +58,9 @@ class Mailbox:
         now: The time.
 
     Attributes:
-        easy: With more messages than this it is filling, and whoever takes them must not wait.
         groups: The groups that the channel is in.
         listener: The consumer that takes everything, where one does.
+        messages: What waits, and what stands for those that are gone. To look at; the methods change it.
         seen: When somebody last received or became a member.
         is_orphan: Whether the last holder of the channel's name in this process has let go of it.
         is_due: Whether it stands in the list of those that are looked after.
@@ -66,14 +70,13 @@ class Mailbox:
         "_bytes",
         "_count",
         "_max_bytes",
-        "_messages",
         "_waiters",
         "capacity",
-        "easy",
         "groups",
         "is_due",
         "is_orphan",
         "listener",
+        "messages",
         "name",
         "seen",
     )
@@ -81,30 +84,29 @@ class Mailbox:
     def __init__(self, name: str, capacity: int, max_bytes: int, now: float) -> None:
         self.name: str = name
         self.capacity: int = capacity
-        self.easy: int = capacity // 4
         self.groups: set[str] = set()
         self.listener: Waiter | None = None
+        self.messages: deque[Letter | Missed] = deque()
         self.seen: float = now
         self.is_orphan: bool = False
         self.is_due: bool = False
         self._max_bytes = max_bytes
         self._count = 0
         self._bytes = 0
-        self._messages: deque[Letter | Missed] = deque()
         self._waiters: deque[Waiter] = deque()
 
     def __len__(self) -> int:
         return self._count
 
     @property
-    def has_any(self) -> bool:
-        """Whether `take_any` may find something."""
-        return bool(self._messages)
-
-    @property
     def is_active(self) -> bool:
         """Whether something waits in it, or somebody waits for something."""
-        return bool(self._messages or self._waiters) or self.listener is not None
+        return bool(self.messages or self._waiters) or self.listener is not None
+
+    @property
+    def is_filling(self) -> bool:
+        """Whether more than a quarter of what may wait does, so that whoever takes it must not wait."""
+        return self._count > self.capacity // 4 or self._bytes > self._max_bytes // 4
 
     @property
     def is_heard(self) -> bool:
@@ -116,7 +118,7 @@ class Mailbox:
         count, size = self._count, self._bytes + letter.size
         if count >= self.capacity or (size > self._max_bytes and count):
             return 0
-        self._messages.append(letter)
+        self.messages.append(letter)
         self._count = count + 1
         self._bytes = size
         return count + 1
@@ -127,54 +129,69 @@ class Mailbox:
             self.note_missed(1)
 
     def take(self, now: float) -> Message | None:
-        """Remove and return the oldest message that has not expired."""
+        """Remove and return the oldest message, unless it has expired."""
         while (taken := self.take_any(now)) is not None:
             if not isinstance(taken, Missed):
                 return taken
         return None
 
     def take_any(self, now: float) -> Message | Missed | None:
-        """Remove and return the oldest message that has not expired, or what stands for those that were refused."""
-        while self._messages:
-            taken = self._messages.popleft()
-            if isinstance(taken, Missed):
-                return taken
-            self._count -= 1
-            self._bytes -= taken.size
-            if taken.deadline > now:
-                return taken.open()
-        return None
+        """Remove and return the oldest message, or what stands for those that are gone.
+
+        What has expired stays, and None is returned: `drop_expired` counts and tells it.
+        """
+        messages = self.messages
+        if not messages:
+            return None
+        first = messages[0]
+        if isinstance(first, Missed):
+            messages.popleft()
+            return first
+        if first.deadline <= now:
+            return None
+        messages.popleft()
+        self._count -= 1
+        self._bytes -= first.size
+        return first.open()
 
     def drop_expired(self, now: float) -> int:
-        """Remove what has expired; return how many it were."""
-        before = self._count
-        while self._messages:
-            first = self._messages[0]
-            if isinstance(first, Missed) or first.deadline > now:
+        """Remove what has expired, and tell a listener; return how many it were."""
+        messages, before = self.messages, self._count
+        gone = Missed(0)
+        while messages:
+            first = messages[0]
+            if isinstance(first, Missed):
+                gone.add(first.count)
+            elif first.deadline > now:
                 break
-            self._messages.popleft()
-            self._count -= 1
-            self._bytes -= first.size
+            else:
+                gone.add(1)
+                self._count -= 1
+                self._bytes -= first.size
+            messages.popleft()
+        if gone.count != 0 and self.listener is not None:
+            messages.appendleft(gone)
         return before - self._count
 
     def clear(self) -> None:
         """Remove everything that waits."""
-        self._messages.clear()
+        self.messages.clear()
         self._count = self._bytes = 0
 
     def note_missed(self, count: int | None) -> None:
         """Know that messages did not come, and stand for them at the end."""
-        last = self._messages[-1] if self._messages else None
+        last = self.messages[-1] if self.messages else None
         if isinstance(last, Missed):
-            last.count = None if last.count is None or count is None else last.count + count
+            last.add(count)
         else:
-            self._messages.append(Missed(count))
+            self.messages.append(Missed(count))
 
     def to_wake(self) -> Waiter | None:
         """Return whom to wake for a message that has just come; one that waits for a single message is forgotten."""
         if self.listener is not None:
-            # It takes all that is there before it sleeps, so only the first message needs to wake it.
-            return self.listener if len(self._messages) == 1 else None
+            # It takes all that is there before it sleeps, so only the first message needs to wake it, unless it has
+            # not been woken yet, so that it may find more.
+            return self.listener if len(self.messages) == 1 or self.is_filling else None
         return self._waiters.popleft() if self._waiters else None
 
     def wait(self, waiter: Waiter) -> None:

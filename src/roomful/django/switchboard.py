@@ -109,6 +109,7 @@ class Switchboard:
         waiters: list[Waiter] = []
         full = 0
         is_filling = False
+        is_held = self.gathering.is_held(group)
         with self._lock:
             self._look_after(now)
             members = self.groups.get(group)
@@ -121,8 +122,7 @@ class Switchboard:
                     forgotten.append(mailbox)
                     continue
                 waiting = mailbox.put(letter) or self._put(mailbox, letter, now)
-                if waiting > mailbox.easy:
-                    is_filling = True
+                is_filling = is_filling or (is_held and mailbox.is_filling)
                 if not waiting:
                     full += 1
                 elif listener is None:
@@ -186,6 +186,7 @@ class Switchboard:
                 mailbox = self._mailbox(channel, now)
                 mailbox.is_orphan = False
                 mailbox.seen = now
+                self.expired += mailbox.drop_expired(now)
                 message = mailbox.take(now)
                 if message is not None:
                     self._release(mailbox)
@@ -209,7 +210,11 @@ class Switchboard:
     def take(self, mailbox: Mailbox, now: float) -> Message | Missed | None:
         """Remove and return what a consumer handles next."""
         with self._lock:
-            return mailbox.take_any(now)
+            taken = mailbox.take_any(now)
+            if taken is None and mailbox.messages:
+                self.expired += mailbox.drop_expired(now)
+                taken = mailbox.take_any(now)
+            return taken
 
     def hang_up(self, mailbox: Mailbox) -> list[str]:
         """End a consumer's channel: out of every group, nothing queued. Return the groups that are empty now."""
