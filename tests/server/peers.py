@@ -16,7 +16,7 @@ __all__ = ("Adopting", "FakePeer")
 class FakePeer:
     """Implements the port `Peer`; keeps what it is told, and answers as it is told."""
 
-    def __init__(self, *, stop_after: int | None = None, echo: bool = False) -> None:
+    def __init__(self, *, stop_after: int | None = None, echo: bool = False, linger_s: float = 5) -> None:
         self.log: list[Any] = []
         self.messages: list[str | bytes] = []
         self.heards = 0
@@ -25,6 +25,7 @@ class FakePeer:
         self.wire: Wire | None = None
         self.stop_after = stop_after
         self.echo = echo
+        self.linger_s = linger_s
 
     def received(self, message: str | bytes) -> None:
         assert self.lost_with is None, "nothing is called after lost"
@@ -56,7 +57,7 @@ class FakePeer:
         assert self.lost_with is None
         assert self.wire is not None
         self.log.append("going away")
-        self.wire.close(4001, "bye", linger_s=5)
+        self.wire.close(4001, "bye", linger_s=self.linger_s)
 
     def lost(self, code: int, reason: str) -> None:
         assert self.lost_with is None, "lost is called once"

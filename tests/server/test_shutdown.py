@@ -18,7 +18,7 @@ import uvicorn
 from websockets.asyncio.client import connect
 
 from roomful.core.ports import Message
-from roomful.server import FRAMING, WebSocketProtocol, protocol
+from roomful.server import FRAMING, WebSocketProtocol, asgi, protocol
 from tests.server.apps import Receive, Scope, Send, echo
 from tests.server.peers import Adopting, FakePeer
 from tests.server.serving import PATIENCE_S, RawClient, Served, masked, upgrade_request
@@ -113,8 +113,9 @@ async def test_client_that_never_reads_does_not_hold_it_up(
     adopted: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By itself uvicorn waits without limit for its connections to go; under its own classes this never ends."""
-    monkeypatch.setattr(protocol, "LINGER_S", 0.05)
-    peer = FakePeer()
+    for module in (protocol, asgi):
+        monkeypatch.setattr(module, "LINGER_S", 0.05)
+    peer = FakePeer(linger_s=0.05)
 
     async def flood(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "websocket.accept"})
