@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from roomful import Consumer, Hub, Limits
+from roomful import Consumer, Hub
 from roomful.core.errors import ConnectionClosed, LayerError, Refuse
 from tests.clock import after, settled
 from tests.endpoint.calls import RESPONSES, Call, Chat, log
@@ -103,22 +103,6 @@ async def test_layer_that_goes_away_after_the_accept_is_a_code(hub: Hub) -> None
     await call.ended()
 
     assert call.server.sent[1] == {"type": "websocket.close", "code": 1013, "reason": "not available"}
-
-
-async def test_deadline_of_the_handshake_is_none_of_an_accepted_connection() -> None:
-    """`connect` may take its time once it has accepted."""
-    hub = Hub(limits=Limits(handshake_timeout_s=0.01))
-
-    class Slow(Chat):
-        async def connect(self) -> None:
-            await self.accept()
-            await asyncio.sleep(0.05)
-            await self.close(4444)
-
-    call = Call(Slow, hub)
-    await call.ended()
-
-    assert call.server.sent[-1]["code"] == 4444
 
 
 async def test_room_name_from_the_request_that_cannot_be_is_the_clients_mistake(
