@@ -1,7 +1,10 @@
-"""Two waves of consumers that come, go and change groups while messages are sent, judged by the ledger.
+"""Waves of consumers that come, go and change groups while messages are sent, judged by the ledger.
 
 A program of its own, so that the peaks of memory are its own: it prints them, and what the ledger found. With a URL as
 its argument the groups are on that server, else in memory.
+
+There are two waves, or up to four while each needs more memory than the one before: how much waits at once is partly
+chance, but what stays behind makes every wave greater.
 """
 
 from __future__ import annotations
@@ -30,9 +33,11 @@ from roomful.channels.layers import get_channel_layer  # noqa: E402 -- needs Dja
 from roomful.core.ledger import Ledger  # noqa: E402 -- as above
 
 CONSUMERS = 5000
-MESSAGES = 25_000  # in each of two waves
+MESSAGES = 25_000  # in each wave
 GROUPS = 500
 MOVES = 4  # groups that each consumer is in, one after the other
+MAX_WAVES = 4
+GROWTH = 1.1  # of the peak of memory, from one wave to the next, that counts as none
 PAUSE = 20  # messages that are sent before the loop has a turn
 
 
@@ -180,14 +185,20 @@ async def run_wave(seed: int) -> dict[str, Any]:
     }
 
 
+def grows(before: dict[str, Any], after: dict[str, Any]) -> bool:
+    """Whether a wave needed more memory than the one before."""
+    return bool(after["peak_kb"] > before["peak_kb"] * GROWTH)
+
+
 async def main() -> None:
-    """Run both waves."""
+    """Run the waves."""
     if len(sys.argv) > 1:
         config = {"hosts": [sys.argv[1]], "prefix": secrets.token_hex(6)}
         settings.CHANNEL_LAYERS["default"]["CONFIG"] = config
-    began, waves = time.monotonic(), []
-    for seed in (1, 2):
-        waves.append(await run_wave(seed))
+    began = time.monotonic()
+    waves: list[dict[str, Any]] = []
+    while len(waves) < 2 or (len(waves) < MAX_WAVES and grows(*waves[-2:])):
+        waves.append(await run_wave(len(waves) + 1))
         gc.collect()
         waves[-1]["peak_kb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         waves[-1]["seconds"] = time.monotonic() - began
