@@ -289,7 +289,7 @@ async def test_a_mailbox_that_fills_by_its_bytes_is_taken_before_it_is_full(
     assert layer.statistics().full == 0
 
 
-@pytest.mark.parametrize("to", ["group", "channel"])
+@pytest.mark.parametrize("to", ["group", "channel", "queue"])
 async def test_what_no_consumer_could_open_is_logged_and_ends_nothing(
     to: str, make: MakeLayer, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -304,10 +304,26 @@ async def test_what_no_consumer_could_open_is_logged_and_ends_nothing(
         if to == "group":
             await exchange.run(exchange.group_send("g", payload, layer.get_capacity))
         else:
-            await exchange.run(exchange.send(name, payload, 1))
-    await layer.group_send("g", {"type": "x", "n": 1})
+            await exchange.run(exchange.send(name if to == "channel" else "work", payload, 3))
+    if to == "queue":
+        name = "work"
+        await layer.send(name, {"type": "x", "n": 1})
+    else:
+        await layer.group_send("g", {"type": "x", "n": 1})
     assert await asyncio.wait_for(layer.receive(name), 5) == {"type": "x", "n": 1}
     assert sum("cannot be read" in record.message for record in caplog.records) == 3
+
+
+async def test_what_others_wrote_into_a_queue_is_passed_over(make: MakeLayer) -> None:
+    layer = make()
+    exchange: Any = layer._exchange
+    queue = exchange._queues[0]
+    for number in range(2):
+        await exchange.run(queue._command("RPUSH", queue._key("work"), "7 of somebody else"))
+        await layer.send("work", {"n": number})
+        await exchange.run(queue._command("RPUSH", queue._key("work"), ""))
+    assert await asyncio.wait_for(layer.receive("work"), 5) == {"n": 0}
+    assert await asyncio.wait_for(layer.receive("work"), 5) == {"n": 1}
 
 
 async def test_what_is_nested_too_deep_is_told_to_its_sender(make: MakeLayer) -> None:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import logging
 import os
 import threading
 import time
@@ -30,13 +29,11 @@ from ..core.policies import Retention
 from ..core.ports import ProducerSeq, Receipt
 from ..core.positions import Gap, Position
 from ..hub.sequencer import Sequencer
-from .letter import Message
+from .letter import Message, check_message, size_of, unreadable_is_logged
 from .queue import Queue
 from .shard import Shard
 
 __all__ = ("Exchange", "Local")
-
-logger: Final = logging.getLogger("roomful.django")
 
 T = TypeVar("T")
 
@@ -146,6 +143,15 @@ class Exchange:
 
         Cancellation: a message that had been taken goes back to where it was.
         """
+        while True:
+            payload = await self._receive(channel)
+            with unreadable_is_logged():
+                message: Message = msgspec.msgpack.decode(payload)
+                check_message(message)
+                size_of(message)  # raises for what is nested too deep
+                return message
+
+    async def _receive(self, channel: str) -> bytes:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[bytes] = loop.create_future()
         queue = self._queues[self._index(channel)]
@@ -153,7 +159,7 @@ class Exchange:
             self._hand_over(channel, queue, loop, future), self._running_loop()
         )
         try:
-            message: Message = msgspec.msgpack.decode(await future)
+            return await future
         except asyncio.CancelledError:
             if future.cancelled():
                 taking.cancel()
@@ -162,7 +168,6 @@ class Exchange:
                     queue.put_back(channel, future.result()), self._running_loop()
                 )
             raise
-        return message
 
     async def close(self) -> None:
         """End; the next use begins anew."""
@@ -351,14 +356,9 @@ class Exchange:
             self._catch_up(name, topic)
 
     def _pass(self, topic: _Topic, at: Position, payload: bytes) -> None:
-        try:
+        with unreadable_is_logged():
             if full := topic.arrived(payload):
                 topic.full.append((at, full))
-        except Exception:
-            # Anybody can write there, so nothing that is read may end what reads.
-            logger.exception(
-                "a message of a channel layer cannot be read; is its prefix used by something else?"
-            )
 
     def _catch_up(self, name: RoomName, topic: _Topic) -> None:
         if topic.attaching is None:

@@ -6,11 +6,23 @@ It is taken as it stands when it is sent: what the sender or a receiver changes 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Mapping
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, Final, TypeAlias
 
-__all__ = ("MAX_DEPTH", "Letter", "Message", "NotAMessage", "check_message", "size_of")
+__all__ = (
+    "MAX_DEPTH",
+    "Letter",
+    "Message",
+    "NotAMessage",
+    "check_message",
+    "size_of",
+    "unreadable_is_logged",
+)
+
+logger: Final = logging.getLogger("roomful.django")
 
 Message: TypeAlias = dict[str, Any]
 """What travels over a channel; Channels leaves its values to the application."""
@@ -64,6 +76,15 @@ def check_message(message: object) -> None:
         raise NotAMessage(f"message is of type {type(message).__name__}; expected a dict with a type")
     if _RESERVED in message:
         raise NotAMessage(f"message has the key {_RESERVED!r}, which belongs to channel layers")
+
+
+@contextmanager
+def unreadable_is_logged() -> Iterator[None]:
+    """Log what cannot be read: anybody can write to a server, so nothing that is read may end what reads."""
+    try:
+        yield
+    except Exception:
+        logger.exception("a message of a channel layer cannot be read; is its prefix used by something else?")
 
 
 def size_of(message: Message) -> int:

@@ -15,7 +15,8 @@ __all__ = ("Command", "Queue")
 # An entry is the time when it expires, in milliseconds of the server's clock, a colon, and the message.
 _NOW: Final = "local t = redis.call('TIME') local now = t[1] * 1000 + math.floor(t[2] / 1000) "
 _HEAD: Final = "local head = redis.call('LINDEX', KEYS[1], 0) "
-_EXPIRES: Final = "tonumber(string.match(head, '^%d+'))"
+# What somebody else wrote there has expired long ago.
+_EXPIRES: Final = "tonumber(string.match(head, '^(%d+):') or 0)"
 
 _PUT: Final = (
     _NOW
