@@ -271,12 +271,37 @@ async def test_many_are_woken_once_for_what_comes_while_it_is_sent(monkeypatch: 
     subject = layer()
     woken: list[int] = []
     mailboxes = await listening(subject, 32, lambda: woken.append(len(mailboxes[len(woken)])))
-    other = asyncio.ensure_future(subject.group_send("g", {"n": 2}))
+
+    async def send_soon() -> None:
+        for _ in range(3):  # of the passes in which a client's message gets here
+            await asyncio.sleep(0)
+        await subject.group_send("g", {"n": 2})
+
+    other = asyncio.ensure_future(send_soon())
     await subject.group_send("g", {"n": 1})
     await subject.group_send("g", {"n": 3})
     await other
     await until(lambda: bool(woken))
     assert woken == [3] * 32
+
+
+async def test_who_is_held_by_one_group_is_woken_before_another_fills_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("roomful.django.gathering.HOLD_S", 60.0)
+    subject = layer()
+    woken: list[int] = []
+    [mailbox] = await listening(subject, 1, lambda: woken.append(len(mailbox)))
+    [name] = subject._board.groups["g"]
+    await subject.group_add("other", name)
+    with subject._board.gathering.sending("g"):
+        subject._board.group_send("g", {"n": 1}, subject.clock())
+        for n in range(60):
+            await subject.group_send("other", {"n": n})
+            if woken:
+                break
+    assert woken == [26]
+    assert subject.statistics().full == 0
 
 
 async def test_few_are_woken_before_their_sender_goes_on() -> None:

@@ -8,8 +8,9 @@ from typing import Annotated, Any
 import pytest
 from fastapi import Depends, FastAPI, HTTPException, WebSocketException
 
-from roomful import Admission, Consumer, Hub, JwtAuth, Limits, Refuse
-from roomful.auth import Subprotocol
+from roomful import Admission, Consumer, Hub, JwtAuth, Limits, Principal, Refuse
+from roomful.auth import Query, Subprotocol
+from roomful.core.access import SCOPE_PRINCIPAL
 from roomful.endpoint import TellBrowsers
 from roomful.fastapi import consumer_route
 from roomful.routing import ProtocolTypeRouter, URLRouter, route
@@ -275,6 +276,59 @@ async def test_secret_of_an_authenticator_that_was_not_asked_is_not_answered(tra
         async with opened(transport, hub) as door, door.connect(subprotocols=offered) as client:
             await client.receive()
             assert client.accepted_subprotocol == answered
+
+
+async def test_secret_is_not_answered_where_middleware_knows_who_it_is(transport: str) -> None:
+    """The hub's own authenticator is not asked then, and knows what would have been a secret."""
+
+    class Refusing(Consumer):
+        async def connect(self) -> None:
+            raise Refuse(403, "not you")
+
+    async def outer(scope: Any, receive: Any, send: Any) -> None:
+        scope[SCOPE_PRINCIPAL] = Principal("ann")
+        await app(scope, receive, send)
+
+    hub = Hub(auth=JwtAuth(key=SECRET, algorithms=["HS256"], sources=[Subprotocol(prefix="bearer.")]))
+    app = Refusing.as_asgi(hub=hub)
+    tell = ProtocolTypeRouter({"websocket": TellBrowsers(outer, hub=hub)}, hub=hub)
+    async with (
+        opened(transport, hub, app=tell) as door,
+        door.connect(subprotocols=["bearer.secret"]) as client,
+    ):
+        assert (await until_closed(client))[1] == 4501
+
+    assert client.accepted_subprotocol is None
+
+
+async def test_secrets_are_taken_out_where_the_hub_cannot_serve() -> None:
+    """The server writes the address into its log, and the page is answered one of its subprotocols."""
+    sources = [Query("token"), Subprotocol(prefix="bearer.")]
+    hub = Hub(
+        auth=JwtAuth(key=SECRET, algorithms=["HS256"], sources=sources),
+        admission=Admission(tell_browsers=True),
+    )
+    await hub.close()
+    scope = {
+        "type": "websocket",
+        "path": "/",
+        "query_string": b"token=secret",
+        "subprotocols": ["bearer.secret"],
+        "headers": [(b"sec-websocket-protocol", b"bearer.secret")],
+    }
+    sent: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "websocket.connect"}
+
+    async def send(event: dict[str, Any]) -> None:
+        sent.append(event)
+
+    await Echo.as_asgi(hub=hub)(scope, receive, send)
+
+    assert [event["type"] for event in sent] == ["websocket.accept", "websocket.close"]
+    assert sent[1]["code"] == 1013
+    assert "secret" not in f"{sent} {scope}"
 
 
 async def test_middleware_refuses_likewise(transport: str) -> None:

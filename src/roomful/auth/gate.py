@@ -163,7 +163,7 @@ class Gate:
                 raise NotAuthenticated("missing", "credential is missing")
             needs_first_message = True
         scope[SCOPE_PRINCIPAL] = principal = principal or ANONYMOUS
-        if len(self._auth) > 1 and scope.get("subprotocols"):
+        if scope.get("subprotocols"):
             self.conceal(scope)  # who was not asked may have its secret among them
         answer, offered = subprotocol_of(scope), offered_subprotocol(scope)
         return Visit(address, principal, verifier, needs_first_message, answer, offered)

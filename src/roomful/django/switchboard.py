@@ -130,8 +130,9 @@ class Switchboard:
                     waiter = mailbox.to_wake()
                     if waiter is not None:
                         waiters.append(waiter)
-                elif waiting == 1:
-                    # It takes all that is there before it sleeps, so only the first message needs to wake it.
+                elif waiting == 1 or (mailbox.is_filling and not is_held):
+                    # It takes all that is there before it sleeps, so only the first message needs to wake it, unless
+                    # another group holds that back.
                     listeners.append(listener)
             count = len(members)
             for mailbox in forgotten:

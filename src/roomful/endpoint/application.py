@@ -123,6 +123,7 @@ class ConsumerApp:
                 refusal = error
             else:
                 raise
+            gate.conceal(scope)
             await refuse_handshake(send, scope, refusal, tell_browsers=gate.rules.tell_browsers)
             return
         guard: Guard | None = None
@@ -241,7 +242,7 @@ class ConsumerApp:
             return Refuse(400, str(error))
         if isinstance(error, RoomFull | TooManyRooms):
             return Refuse(503, str(error))
-        if isinstance(error, LayerError):
+        if isinstance(error, HubClosed | LayerError):
             return self._not_available(error)
         if isinstance(error, ConnectionClosed) and connection.code is not None:
             return None  # its own, not another's: nobody is left to be refused
