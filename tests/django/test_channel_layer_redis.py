@@ -17,6 +17,7 @@ from roomful import LayerError
 from roomful.django import ChannelLayer
 from roomful.django.hosts import urls_of
 from roomful.django.mailbox import Waiter
+from roomful.hub.throttle import Throttle
 from tests.integration.waiting import until
 from tests.layers.servers import BINARIES, Server
 
@@ -291,8 +292,9 @@ async def test_a_mailbox_that_fills_by_its_bytes_is_taken_before_it_is_full(
 
 @pytest.mark.parametrize("to", ["group", "channel", "queue"])
 async def test_what_no_consumer_could_open_is_logged_and_ends_nothing(
-    to: str, make: MakeLayer, caplog: pytest.LogCaptureFixture
+    to: str, make: MakeLayer, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("roomful.django.letter._unreadable", Throttle(every_s=0))
     layer = make()
     name = await member(layer, "g")
     exchange: Any = layer._exchange

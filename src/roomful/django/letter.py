@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import copy
 import logging
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, Final, TypeAlias
+
+from ..hub.throttle import Throttle
 
 __all__ = (
     "MAX_DEPTH",
@@ -23,6 +26,7 @@ __all__ = (
 )
 
 logger: Final = logging.getLogger("roomful.django")
+_unreadable: Final = Throttle()
 
 Message: TypeAlias = dict[str, Any]
 """What travels over a channel; Channels leaves its values to the application."""
@@ -84,7 +88,12 @@ def unreadable_is_logged() -> Iterator[None]:
     try:
         yield
     except Exception:
-        logger.exception("a message of a channel layer cannot be read; is its prefix used by something else?")
+        left_out = _unreadable.admit("unreadable", time.monotonic())
+        if left_out is not None:
+            more = f" (and {left_out} more such lines were left out)" if left_out else ""
+            logger.exception(
+                "a message of a channel layer cannot be read; is its prefix used by something else?%s", more
+            )
 
 
 def size_of(message: Message) -> int:
