@@ -9,6 +9,7 @@ from roomful.testing.nemesis import Plan, torture
 from .subjects import LATE, subject
 
 
+@pytest.mark.timeout(180)
 @pytest.mark.parametrize(("name", "kills"), [("fast", 1), ("plain", 1), ("uvicorn", 0), ("interrupted", 0)])
 async def test_everything_is_delivered_once_or_told(name: str, kills: int) -> None:
     """Connections break, members stall, handlers fail, the server dies; nothing is lost in silence or comes twice."""

@@ -10,7 +10,7 @@ from roomful.testing.nemesis import Plan, Report, torture
 from .mutations import MUTATIONS
 from .subjects import subject
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 _ROUNDS = 4
 

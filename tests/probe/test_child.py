@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import sys
 import tempfile
 import threading
@@ -53,7 +54,35 @@ async def test_who_waits_for_it_may_be_killed() -> None:
     assert await child.ended(timeout_s=20)
     await child.stop()
     assert (child.report()["exit_code"], child.report()["peak_rss_bytes"]) == (-9, None)
+    assert child.report()["stopped_by_probe"]
     await until(lambda: not _lives(child.pid))
+
+
+async def test_who_stops_programs_by_their_command_line_stops_the_command_alone() -> None:
+    """What waits for it has the same words in its own."""
+    script = (
+        "import signal, sys\n"
+        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))\n"
+        "print('ready')\n"
+        "while True: signal.pause()"
+    )
+    child = await Child.start([sys.executable, "-c", script])
+    await until(lambda: "ready" in str(child.report()["log_tail"]))
+    process = psutil.Process(child.pid)
+    waiter = process.parent()
+    assert waiter is not None
+    for each in (waiter, process):
+        each.terminate()
+    assert await child.ended(timeout_s=20)
+    await child.stop()
+    assert (child.report()["exit_code"], child.report()["stopped_by_probe"]) == (7, False)
+
+
+async def test_that_nothing_can_be_started_is_not_the_commands_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    false = shutil.which("false") or ""
+    monkeypatch.setattr(sys, "executable", false)
+    with pytest.raises(UsageError, match=f"{false}, which was to start it, ended with exit code 1"):
+        await Child.start(["echo"])
 
 
 async def test_a_program_that_is_not_there_is_named() -> None:

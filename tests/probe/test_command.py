@@ -286,9 +286,10 @@ def test_search_finds_what_was_planted(
         (cell,) = found["cells"]  # type: ignore[misc]  # a list
         assert (cliff["good"] or 0) <= 54321 < (cliff["bad"] or 1 << 30)
         assert (cell["good_rate"] or 0) <= 400 * 1.05
-        endings.add(cell["limited_by"])
         if cell["kind"] != "found":
-            assert cell["limited_by"] in ("machine", "time"), cell
+            assert cell["kind"] in ("invalid", "open"), cell
+            assert cell["limited_by"] in ("machine", "trials", "generator", "time"), cell
+            endings.add(cell["limited_by"])
             continue
         if not cliff["exact"]:
             continue
@@ -296,7 +297,7 @@ def test_search_finds_what_was_planted(
         off.append(abs(cell["good_rate"] / 400 - 1))
         if off[-1] <= 0.05:
             return
-    if endings == {"machine"}:
+    if not off and endings - {"time"}:
         pytest.skip("the machine is too busy to find a rate")
     pytest.fail(f"off by {off}, ended by {endings}")
 

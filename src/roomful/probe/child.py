@@ -179,6 +179,7 @@ class Child:
             words = pipe.readline().split()
         if not words:
             # Somebody killed who waits for it. Nobody would see its end any more, so it is now.
+            self._ended_by_us = True
             self._signal(signal.SIGKILL)
         self._launched.waiter.wait()
         status, peak = map(int, words) if words else (signal.SIGKILL, 0)
@@ -217,8 +218,8 @@ def _launch(command: Sequence[str], log: int, environment: Mapping[str, str]) ->
     pipe = os.fdopen(reading, "rb")
     try:
         waiter = subprocess.Popen(  # noqa: S603  # what the user asks for
-            # Isolated and without site: it is to be small.
-            [sys.executable, "-I", "-S", launcher.__file__, str(writing), *command],
+            # Without site: it is to be small.
+            [sys.executable, "-s", "-S", "-P", launcher.__file__, str(writing), *command],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -231,10 +232,15 @@ def _launch(command: Sequence[str], log: int, environment: Mapping[str, str]) ->
         raise
     finally:
         os.close(writing)
-    pid = int(pipe.readline() or -errno.ECHILD)
+    line = pipe.readline()
+    pid = int(line or 0)
     if pid <= 0:
         pipe.close()
-        waiter.wait()
+        code = waiter.wait()
+        if not line:
+            raise OSError(
+                errno.ECHILD, f"{sys.executable}, which was to start it, ended with exit code {code}"
+            )
         raise OSError(-pid, os.strerror(-pid))
     return _Launched(pid, waiter, pipe)
 

@@ -28,6 +28,9 @@ def main() -> None:
     except OSError as error:
         os.write(pipe, b"-%d\n" % (error.errno or 0))
         return
+    # Its command line holds the server's, so whoever stops that by its name means the server.
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
     os.write(pipe, b"%d\n" % pid)
     _, status, usage = os.wait4(pid, 0)
     os.write(pipe, b"%d %d\n" % (status, usage.ru_maxrss))
