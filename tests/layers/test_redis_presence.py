@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import shutil
 import struct
 import subprocess
@@ -14,10 +15,11 @@ from pathlib import Path
 import pytest
 
 from roomful.core.capabilities import Change
-from roomful.core.errors import LayerAway
+from roomful.core.errors import LayerAway, LayerError
 from roomful.core.names import RoomName, presence_topic
 from roomful.layers.redis import Timing
-from roomful.layers.redis.presence import NodePresence
+from roomful.layers.redis.keys import Keys
+from roomful.layers.redis.presence import _AT_ONCE, NodePresence
 
 from .scenes import Scene, make_server, scene, until
 from .servers import Server
@@ -88,6 +90,22 @@ class Tap:
             self._under_way -= 1
 
 
+class Ahead:
+    """A node's clock, which a test puts forward."""
+
+    def __init__(self, one: Scene) -> None:
+        self.seconds = 0.0
+        presence_of(one)._clock = lambda: time.monotonic() + self.seconds
+
+
+def left(server: Server, one: Scene, seconds: float, *others: Scene) -> None:
+    """Let leases have so many seconds left, or have run out so long ago."""
+    with server.client() as client:
+        ends = int((client.time()[0] + seconds) * 1000)
+        for other in (one, *others):
+            client.zadd(one.layer.keys.leases, {presence_of(other)._node: ends})
+
+
 def forget(server: Server, prefix: str) -> None:
     """Lose all that was known, as a server does that comes back empty."""
     with server.client() as client:
@@ -107,6 +125,19 @@ async def present(one: Scene) -> set[str]:
 async def watching(one: Scene, who: str) -> None:
     await one.layer.attach(TOPIC)
     await one.layer.appear(HALL, who, b"")
+
+
+def foreign(server: Server, one: Scene, *rooms: RoomName) -> None:
+    """Put others' data where it stands who is present."""
+    with server.client() as client:
+        for room in rooms:
+            client.set(one.layer.keys.room(presence_topic(room)).occupants, "others'")
+
+
+# Some of them in each batch of commands.
+MANY = [RoomName(f"room {number}") for number in range(2 * _AT_ONCE + 40)]
+FOREIGN = MANY[::8]
+SOUND = sorted(set(MANY) - set(FOREIGN))
 
 
 # ── A node ends ──
@@ -177,6 +208,55 @@ async def test_nodes_that_stop_one_after_the_other_leave_nobody_behind(
         assert client.zrange(keys.leases, 0, -1) == []
 
 
+async def test_process_that_waits_for_its_first_connection_takes_over_who_is_present(url: str) -> None:
+    """As where all connections move at once to processes that have started before: they come back, and never went."""
+    timing = Timing(lease_s=60)
+    async with scene(url, timing=timing) as old:
+        await old.layer.appear(HALL, "ann", b"")
+        async with scene(url, timing=timing) as new:
+            await old.layer.stop()
+            assert await present(new) == {"ann"}
+
+
+async def test_process_takes_no_lease_where_nobody_uses_presence(url: str, server: Server) -> None:
+    """It costs nothing there but one question."""
+    async with scene(url), scene(url) as one:
+        with server.client() as client:
+            assert not client.exists(one.layer.keys.leases)
+
+
+async def test_process_starts_though_it_can_take_no_lease(url: str, server: Server, prefix: str) -> None:
+    """Whoever uses presence is told then."""
+    with server.client() as client:
+        client.set(Keys(prefix).leases, "others'")
+    async with scene(url) as one:
+        assert (await one.push()).position.offset == 1
+        with pytest.raises(LayerError, match="WRONGTYPE"):
+            await present(one)
+
+
+@pytest.mark.parametrize("name", ["dead.1!", "another"])
+async def test_last_node_that_stops_takes_no_dead_name_for_another_node(
+    url: str, server: Server, name: str
+) -> None:
+    """Neither one that was buried before the server's clock was put back, nor the one that it had itself."""
+    async with scene(url) as one:
+        await one.layer.appear(HALL, "ann", b"")
+        die(one)
+        keys = one.layer.keys
+        with server.client() as client:
+            if name == "dead.1!":
+                client.zadd(keys.leases, {name: (client.time()[0] + 3600) * 1000})
+            else:
+                client.zrem(keys.leases, presence_of(one)._node)
+                await look(one)
+        assert await present(one) == {"ann"}
+
+    with server.client() as client:
+        assert client.hkeys(keys.room(TOPIC).occupants) == []
+        assert client.zrange(keys.leases, 0, -1) == []
+
+
 async def test_who_comes_first_after_a_node_that_died_alone_takes_back_what_it_said(
     url: str, server: Server
 ) -> None:
@@ -241,12 +321,90 @@ async def test_room_that_cannot_be_swept_keeps_nobody_else_present(url: str, ser
         await dead.layer.appear(HALL, "ann", b"")
         die(dead)
         node = presence_of(dead)._node
+        foreign(server, later, room)
         with server.client() as client:
-            client.set(later.layer.keys.room(presence_topic(room)).occupants, "others'")
             client.zrem(dead.layer.keys.leases, node)
         bury(server, later, "-.1", room=room)
         bury(server, later, node)
         assert await present(later) == set()
+
+
+async def test_rooms_that_cannot_be_swept_keep_no_other_room_of_their_node_from_that(
+    url: str, server: Server
+) -> None:
+    """However many there are; what is left to do are those rooms alone."""
+    async with scene(url) as dead, scene(url) as later:
+        await asyncio.gather(*(dead.layer.appear(room, "ann", b"") for room in MANY))
+        die(dead)
+        node, keys = presence_of(dead)._node, later.layer.keys
+        foreign(server, later, *FOREIGN)
+        with server.client() as client:
+            client.zrem(keys.leases, node)
+        bury(server, later, node, room=FOREIGN[0])
+        assert await present(later) == set()
+        with server.client() as client:
+            topics = [keys.room(presence_topic(room)) for room in SOUND]
+            assert not any(client.exists(topic.occupants) for topic in topics)
+            assert {name.decode() for name in client.smembers(keys.rooms_of(node))} == set(FOREIGN)
+
+
+async def test_nodes_that_cannot_be_swept_hide_no_other_dead_node(url: str, server: Server) -> None:
+    """They were buried before, and are more than one renewal returns."""
+    room = RoomName("foreign")
+    async with scene(url) as dead, scene(url) as later:
+        await dead.layer.appear(HALL, "ann", b"")
+        die(dead)
+        foreign(server, later, room)
+        bury(server, later, *(f"stuck.{number}" for number in range(120)), room=room)
+        node = presence_of(dead)._node
+        with server.client() as client:
+            client.zrem(later.layer.keys.leases, node)
+            client.zadd(later.layer.keys.leases, {f"{node}!": 1})
+        await present(later)
+        await look(later)
+        assert await present(later) == set()
+
+
+async def test_rooms_that_cannot_be_said_again_keep_no_other_room_and_no_dead_node_from_it(
+    url: str, server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The node says the rest, sweeps the dead, warns once, and says those rooms once that is possible."""
+    async with scene(url) as one, scene(url) as dead:
+        await asyncio.gather(*(one.layer.appear(room, "ann", b"") for room in MANY))
+        await dead.layer.appear(HALL, "bob", b"")
+        die(one)
+        die(dead)
+        before, node, keys = presence_of(one)._node, presence_of(dead)._node, one.layer.keys
+        foreign(server, one, *FOREIGN)
+        with server.client() as client:
+            client.zrem(keys.leases, before, node)
+        bury(server, one, node)
+        caplog.set_level(logging.WARNING, "roomful.layer")
+        for _ in range(2):
+            await look(one)
+        assert await present(one) == set()
+        assert sum(presence_of(one)._node in line for line in caplog.messages) == 1
+        for room in SOUND:
+            assert set((await one.layer.occupants(room)).who) == {"ann"}
+            await one.layer.disappear(room, "ann")
+            assert set((await one.layer.occupants(room)).who) == set()
+        with server.client() as client:
+            client.delete(*(keys.room(presence_topic(room)).occupants for room in FOREIGN))
+        await look(one)
+        for room in FOREIGN:
+            assert set((await one.layer.occupants(room)).who) == {"ann"}
+        with server.client() as client:
+            assert not client.exists(keys.rooms_of(before))
+
+
+async def test_node_says_nothing_under_a_name_that_is_buried(url: str, server: Server) -> None:
+    """Its first lease may have run out before it knew of it; what it said would be taken back."""
+    async with scene(url) as one:
+        before = presence_of(one)._node
+        bury(server, one, before)
+        await one.layer.appear(HALL, "ann", b"")
+        assert presence_of(one)._node != before
+        assert await present(one) == {"ann"}
 
 
 async def test_node_that_was_buried_while_it_was_slow_says_all_again_under_another_name(url: str) -> None:
@@ -335,6 +493,61 @@ async def test_leave_that_could_not_be_said_is_said_when_it_is_asked_for_again(u
         assert await present(one) == {"bob"}
 
 
+# ── The server is away ──
+
+
+@pytest.mark.parametrize(
+    ("how", "away_s"),
+    [("it is gone", 100), ("it is gone", 45), ("it refuses", 100), ("it answers late", 100)],
+)
+async def test_node_that_could_not_renew_its_lease_kills_nobody_before_the_others_could(
+    url: str, server: Server, how: str, away_s: int
+) -> None:
+    """To it all leases have run out; it is new again, and finds the dead a lease later."""
+    async with scene(url, timing=Timing(lease_s=60)) as one, scene(url, timing=Timing(lease_s=60)) as two:
+        clock = Ahead(one)
+        await watching(one, "one")
+        await watching(two, "two")
+        die(one)
+        die(two)
+        for _ in range(3):  # it is no newcomer any more
+            clock.seconds += 25
+            left(server, one, 35, two)
+            await look(one)
+        tap = Tap(one)
+        if how == "it is gone":
+            tap.left = 0
+            with pytest.raises(LayerAway):
+                await look(one)
+            tap.left = float("inf")
+        elif how == "it refuses":
+            with server.client() as client:
+                client.config_set("maxmemory", 1)
+                try:
+                    with pytest.raises(LayerError, match="OOM"):
+                        await look(one)
+                finally:
+                    client.config_set("maxmemory", 0)
+        else:
+
+            async def pass_time(_name: str) -> None:
+                clock.seconds += away_s
+
+            tap.after = pass_time
+        clock.seconds += away_s
+        left(server, one, 60 - away_s)
+        left(server, two, 40 - away_s)
+        await look(one)
+        tap.after = None
+        assert await present(one) == {"one", "two"}
+        left(server, two, -1)
+        for _ in range(4):
+            clock.seconds += 25
+            left(server, one, 35)
+            await look(one)
+        assert await present(one) == {"one"}
+
+
 # ── The server's clock ──
 
 
@@ -400,13 +613,15 @@ async def test_clock_that_jumps_kills_no_node_and_keeps_no_dead_one(
     assert changes(one)[:4] == [("one", True), ("two", True), ("dead", True), ("dead", False)]
 
 
+@pytest.mark.parametrize("waited_s", [0, 60])
 async def test_node_that_comes_after_the_clock_has_jumped_kills_nobody(
-    jumping: tuple[Server, MovableClock],
+    jumping: tuple[Server, MovableClock], waited_s: int
 ) -> None:
-    """To it all leases have run out; those who live renew theirs and know better."""
+    """To it all leases have run out, however long ago it has started; those who live renew theirs and know better."""
     server, clock = jumping
     timing = Timing(lease_s=6)
     async with scene(server.url, timing=timing) as one, scene(server.url, timing=timing) as later:
+        Ahead(later).seconds = waited_s
         await watching(one, "one")
         clock.put(3600)
         assert await present(later) == {"one"}

@@ -148,6 +148,7 @@ class RedisLayer:
         try:
             await client.start()
             await line.start()
+            await self._presence.start()
         except BaseException:
             await self.stop()
             raise

@@ -4,8 +4,9 @@ A node renews its lease every few seconds. One that has died is found by the oth
 it said is taken back in each room, atomically, so that a leave is published once whoever sweeps. One that stops lets
 its lease run out too: whoever was present through it is about to come back through another one, and has that time.
 
-A node that is new buries nobody before it has been there for a lease: to it all leases have run out when the server's
-clock was put forward before it came, and those who live renew theirs in that time.
+A node that is new buries nobody before it has had a lease for as long as one lasts: to it all leases have run out when
+the server's clock was put forward before it came, and those who live renew theirs in that time. One that could not
+renew its lease in time is new again: when the server was away, the others could not either.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from itertools import islice
 from typing import Any, Final, cast
 
@@ -63,11 +65,11 @@ class NodePresence:
         self._idle_ms = int(idle_room_s * 1000)
         self._lease_s = lease_s
         self._clock = clock
-        self._since = clock()
+        self._new_since = clock()
         self._renewed_at: float | None = None
-        # Its names before, with the rooms in which something was said, as long as not all has been said again.
+        # Its names before, with the rooms in which something was said and has not been said again.
         self._former: dict[str, set[RoomName]] = {}
-        self._unswept: set[str] = set()
+        self._warned_of: set[str] = set()
         self._here: dict[RoomName, dict[str, bytes]] = {}
         self._renewing: asyncio.Task[None] | None = None
         self._beginning = asyncio.Lock()
@@ -76,6 +78,14 @@ class NodePresence:
     @property
     def _node(self) -> str:
         return f"{self._name}.{self._life}"
+
+    async def start(self) -> None:
+        """Take a lease if other nodes have one: the last of them that stops knows then that it is not alone."""
+        try:
+            if await self._client.command("EXISTS", self._keys.leases):
+                await self._begin()
+        except LayerError as error:
+            logger.debug("node %s has no lease yet: %s", self._node, error)
 
     async def appear(self, room: RoomName, who: str, info: bytes) -> None:
         """Say that somebody is present here."""
@@ -138,7 +148,7 @@ class NodePresence:
         return int(self._lease_s * 1000)
 
     async def _begin(self) -> None:
-        """Take a lease, as whoever says or asks something must see who has died."""
+        """Take a lease, and take back what is buried already."""
         async with self._beginning:  # nobody overtakes the first
             if self._renewing is None:
                 await self._sweep_dead(await self._renew())
@@ -165,66 +175,85 @@ class NodePresence:
                 raise
             except LayerError as error:
                 # It stays buried, and the rest goes on: one room must not keep the dead of all others present.
-                level = logging.DEBUG if node in self._unswept else logging.WARNING
-                logger.log(level, "what node %s said cannot be taken back: %s", node, error)
-                self._unswept.add(node)
+                self._warn(node, "what it said cannot be taken back", error)
+                with suppress(LayerError):
+                    await self._client.call("defer", (self._keys.leases,), node + _BURIED, self._lease_ms)
+
+    def _warn(self, node: str, problem: str, error: LayerError) -> None:
+        level = logging.DEBUG if node in self._warned_of else logging.WARNING
+        logger.log(level, "node %s: %s: %s", node, problem, error)
+        self._warned_of.add(node)
 
     async def _bury(self, name: str) -> bool:
-        if self._clock() - self._since < self._lease_s:
+        if self._clock() - self._new_since < self._lease_s:
             return False
         # Else it has renewed its lease, or somebody else was quicker.
         return bool(await self._client.call("bury", (self._keys.leases,), name))
 
     async def _renew(self) -> list[str]:
-        was_new = self._renewed_at is None
-        was_known, dead = await self._extend()
-        if not was_known and not was_new:
+        has_lease, dead = await self._extend()
+        if not has_lease:
             # The others have taken this node for dead, and take back what it said under this name; or the server has
             # lost what it knew.
             self._former[self._node] = set(self._here)
             self._life += 1
-            self._since = self._clock()
             self._renewed_at = None
             _, dead = await self._extend()
         if self._former:
-            await self._say_again()
+            try:
+                await self._say_again()
+            except LayerAway:
+                raise
+            except LayerError as error:
+                self._warn(self._node, "what it said under a name before cannot all be said again", error)
         return dead
 
-    async def _say_again(self) -> None:
-        former = dict(self._former)
-        here = {room: list(names) for room, names in self._here.items()}
-        await _together(self._say_room(room, names) for room, names in here.items())
-        # What was said under a name before while the others took it back, they may not have seen; nor is it in the list
-        # of rooms, where they have deleted that afterwards.
-        await _together(self._sweep(node, rooms) for node, rooms in former.items())
-        for node in former:
-            del self._former[node]
-
-    async def _say_room(self, room: RoomName, names: list[str]) -> None:
-        await self._client.command("SADD", self._keys.rooms_of(self._node), room)
-        for who in names:
-            info = self._here.get(room, {}).get(who)
-            if info is not None:  # who has gone meanwhile is not said
-                await self._say_who(room, who, info)
-
     async def _extend(self) -> tuple[bool, list[str]]:
-        """Renew the lease; return whether there was one, and whose have run out."""
+        """Renew the lease, or take one; return whether there is one now, and whose have run out."""
         # By the server's clock leases run out; by this node's, which cannot jump, the server sees that its own has.
         now = self._clock()
         since_ms = -1 if self._renewed_at is None else int((now - self._renewed_at) * 1000)
         answer = await self._client.call("renew", (self._keys.leases,), self._node, self._lease_ms, since_ms)
+        answered_at = self._clock()
+        # Half of a lease is late: another node may have been about to renew its own when this one just had.
+        if self._renewed_at is None or answered_at - self._renewed_at > self._lease_s / 2:
+            self._new_since = answered_at
         self._renewed_at = now
-        was_known, *dead = cast("list[Any]", answer)
-        return bool(was_known), [node.decode() for node in dead]
+        has_lease, *dead = cast("list[Any]", answer)
+        return bool(has_lease), [node.decode() for node in dead]
 
-    async def _sweep(self, node: str, known: Iterable[RoomName] = ()) -> None:
-        listed = await self._client.command("SMEMBERS", self._keys.rooms_of(node))
-        rooms = {RoomName(name.decode()) for name in cast("set[bytes]", listed)}.union(known)
-        topics = [self._topic(room) for room in rooms]
-        await _together(
-            self._client.call("sweep", _names(keys), keys.channel, self._idle_ms, node) for keys in topics
-        )
-        await self._client.command("DEL", self._keys.rooms_of(node))
+    async def _say_again(self) -> None:
+        for node, rooms in self._former.items():
+            rooms.update(await self._rooms_of(node))
+        await _together(self._say_room(room) for room in set[RoomName]().union(*self._former.values()))
+        self._former.clear()
+
+    async def _say_room(self, room: RoomName) -> None:
+        if room in self._here:
+            await self._client.command("SADD", self._keys.rooms_of(self._node), room)
+        for who in list(self._here.get(room, ())):
+            info = self._here.get(room, {}).get(who)
+            if info is not None:  # who has gone meanwhile is not said
+                await self._say_who(room, who, info)
+        # What was said under a name before while the others took it back, they may not have seen; nor is it in the list
+        # of rooms, where they have deleted that afterwards.
+        for node, rooms in self._former.items():
+            if room in rooms:
+                await self._sweep_room(node, room)
+                rooms.remove(room)
+
+    async def _rooms_of(self, node: str) -> set[RoomName]:
+        names = await self._client.command("SMEMBERS", self._keys.rooms_of(node))
+        return {RoomName(name.decode()) for name in cast("set[bytes]", names)}
+
+    async def _sweep(self, node: str) -> None:
+        rooms = await self._rooms_of(node)
+        await _together(self._sweep_room(node, room) for room in rooms)
+
+    async def _sweep_room(self, node: str, room: RoomName) -> None:
+        keys = self._topic(room)
+        await self._client.call("sweep", _names(keys), keys.channel, self._idle_ms, node)
+        await self._client.command("SREM", self._keys.rooms_of(node), room)
 
     def _topic(self, room: RoomName) -> RoomKeys:
         return self._keys.room(presence_topic(room))
@@ -235,9 +264,14 @@ def _names(keys: RoomKeys) -> tuple[str, ...]:
 
 
 async def _together(commands: Iterable[Awaitable[object]]) -> None:
-    """Wait for all, some at once; raise what went wrong first once nothing of that is under way."""
+    """Wait for all, some at once; raise what was refused first at the end, and anything else without beginning more."""
+    refused: LayerError | None = None
     rest = iter(commands)
     while some := list(islice(rest, _AT_ONCE)):
         for result in await asyncio.gather(*some, return_exceptions=True):
-            if isinstance(result, BaseException):
+            if isinstance(result, LayerError) and not isinstance(result, LayerAway):
+                refused = refused or result
+            elif isinstance(result, BaseException):
                 raise result
+    if refused is not None:
+        raise refused

@@ -335,12 +335,16 @@ local function bury_now(leases, name, now)
   redis.call('ZADD', leases, int(now), name .. BURIED)
 end
 
--- KEYS leases; ARGV node lease_ms since_ms, the time that has passed for the node since it renewed its lease, or -1.
--- Returns whether the node was known, and the names whose lease has run out, also those that are buried already.
+-- KEYS leases; ARGV node lease_ms since_ms, the time that has passed for the node since it renewed its lease, or -1 to
+-- take one. Returns whether the node has one now, and the names whose lease has run out, also those that are buried
+-- already. It has none where another node has buried it, or the server has lost what it knew.
 local function renew(keys, args)
   local now = clock()
   local lease, since = tonumber(args[2]), tonumber(args[3])
   local score = redis.call('ZSCORE', keys[1], args[1])
+  if not score and (since >= 0 or redis.call('ZSCORE', keys[1], args[1] .. BURIED)) then
+    return {0}
+  end
   if score and since >= 0 and now - (score - lease) - since > lease / 2 then
     -- The server's clock was put forward, or the server stood still: others may live and could not renew theirs.
     for _, name in ipairs(redis.call('ZRANGEBYSCORE', keys[1], '-inf', int(now))) do
@@ -354,7 +358,7 @@ local function renew(keys, args)
     redis.call('ZADD', keys[1], longest, name)
   end
   redis.call('ZADD', keys[1], int(now + lease), args[1])
-  local result = {score and 1 or 0}
+  local result = {1}
   for _, name in ipairs(redis.call('ZRANGEBYSCORE', keys[1], '-inf', int(now), 'LIMIT', 0, 100)) do
     result[#result + 1] = name
   end
@@ -367,7 +371,7 @@ local function retire(keys, args)
   local now = clock()
   local is_alone = true
   for _, name in ipairs(redis.call('ZRANGEBYSCORE', keys[1], '(' .. int(now), '+inf')) do
-    is_alone = is_alone and (name == args[1] or mark(name) == RETIRED)
+    is_alone = is_alone and (name == args[1] or mark(name) == RETIRED or mark(name) == BURIED)
   end
   if not is_alone and args[3] == '1' then
     redis.call('ZREM', keys[1], args[1])
@@ -383,7 +387,7 @@ local function retire(keys, args)
     end
   end
   local result = {}
-  for _, name in ipairs(redis.call('ZRANGEBYSCORE', keys[1], '-inf', int(now))) do
+  for _, name in ipairs(redis.call('ZRANGE', keys[1], 0, -1)) do
     if mark(name) == BURIED then
       result[#result + 1] = name
     end
@@ -402,6 +406,12 @@ local function bury(keys, args)
   return 1
 end
 
+-- KEYS leases; ARGV name lease_ms. What a buried node said cannot all be taken back: it is returned again a lease later,
+-- and stands in nobody's way until then.
+local function defer(keys, args)
+  return redis.call('ZADD', keys[1], 'XX', int(clock() + args[2]), args[1])
+end
+
 local function hello()
   return identity()
 end
@@ -416,4 +426,5 @@ redis.register_function('NAME_occupants', occupants)
 redis.register_function('NAME_renew', renew)
 redis.register_function('NAME_retire', retire)
 redis.register_function('NAME_bury', bury)
+redis.register_function('NAME_defer', defer)
 redis.register_function('NAME_hello', hello)
