@@ -18,8 +18,9 @@ from roomful.core.capabilities import Change
 from roomful.core.errors import LayerAway, LayerError
 from roomful.core.names import RoomName, presence_topic
 from roomful.layers.redis import Timing
+from roomful.layers.redis.batches import AT_ONCE
 from roomful.layers.redis.keys import Keys
-from roomful.layers.redis.presence import _AT_ONCE, NodePresence
+from roomful.layers.redis.presence import NodePresence
 
 from .scenes import Scene, make_server, scene, until
 from .servers import Server
@@ -48,8 +49,7 @@ def die(one: Scene) -> None:
 
 async def look(one: Scene) -> None:
     """Renew the lease and look whose has run out, as a node does every now and then."""
-    presence = presence_of(one)
-    await presence._sweep_dead(await presence._renew())
+    await presence_of(one)._look()
 
 
 class Tap:
@@ -135,7 +135,7 @@ def foreign(server: Server, one: Scene, *rooms: RoomName) -> None:
 
 
 # Some of them in each batch of commands.
-MANY = [RoomName(f"room {number}") for number in range(2 * _AT_ONCE + 40)]
+MANY = [RoomName(f"room {number}") for number in range(2 * AT_ONCE + 40)]
 FOREIGN = MANY[::8]
 SOUND = sorted(set(MANY) - set(FOREIGN))
 
@@ -216,6 +216,40 @@ async def test_process_that_waits_for_its_first_connection_takes_over_who_is_pre
         async with scene(url, timing=timing) as new:
             await old.layer.stop()
             assert await present(new) == {"ann"}
+
+
+@pytest.mark.parametrize(("how", "left_behind"), [("new", {"two"}), ("late", {"two"}), ("neither", set())])
+async def test_node_that_stops_takes_others_for_dead_only_if_it_would_know(
+    url: str, server: Server, how: str, left_behind: set[str]
+) -> None:
+    """After the server was away or its clock was put forward, the leases of the living have run out as well."""
+    timing = Timing(lease_s=60)
+    async with scene(url, timing=timing) as one, scene(url, timing=timing) as two:
+        clock = Ahead(two)
+        assert await present(one) == set()
+        await two.layer.appear(HALL, "two", b"")
+        if how != "new":
+            for _ in range(3):
+                clock.seconds += 25
+                left(server, one, 35, two)
+                await look(two)
+        if how == "late":
+            clock.seconds += 45
+        left(server, one, -1, two)
+        await two.layer.stop()
+        assert await present(one) == left_behind
+
+
+async def test_node_that_has_stopped_takes_no_other_lease(url: str, server: Server) -> None:
+    """Whoever says or asks something then is refused, and nothing stays behind."""
+    async with scene(url) as one:
+        await one.layer.appear(HALL, "ann", b"")
+        presence = presence_of(one)
+        await presence.stop()
+        with pytest.raises(LayerAway, match="stopped"):
+            await presence.appear(HALL, "bob", b"")
+        with server.client() as client:
+            assert client.zrange(one.layer.keys.leases, 0, -1) == []
 
 
 async def test_process_takes_no_lease_where_nobody_uses_presence(url: str, server: Server) -> None:
@@ -493,12 +527,127 @@ async def test_leave_that_could_not_be_said_is_said_when_it_is_asked_for_again(u
         assert await present(one) == {"bob"}
 
 
+# ── What takes long, or goes wrong ──
+
+
+@pytest.mark.parametrize("what", ["appear", "sweep"])
+async def test_node_keeps_its_lease_while_it_is_at_something_that_takes_longer(
+    url: str, server: Server, what: str
+) -> None:
+    """Else the others took it for dead, and it said all again, as slowly, for ever."""
+    lease_s = 0.6
+    timing = Timing(lease_s=lease_s)
+    async with scene(url, timing=timing) as one, scene(url, timing=timing) as slow:
+        await watching(one, "witness")
+        await slow.layer.appear(HALL, "ann", b"")
+        die(slow)
+        before, leases = presence_of(slow)._life, one.layer.keys.leases
+        bury(server, one, "dead.1")
+        if what == "appear":
+            with server.client() as client:
+                client.zrem(leases, presence_of(slow)._node)
+        tap = Tap(slow)
+
+        async def take_long(name: str) -> None:
+            if name == what:
+                tap.after = None
+                node = presence_of(slow)._node
+                with server.client() as client:
+                    first = client.zscore(leases, node)
+                    await until(
+                        lambda: (client.zscore(leases, node) or 0) > first + 1000 * lease_s, timeout_s=3
+                    )
+
+        tap.after = take_long
+        await look(slow)
+        assert tap.after is None
+        await look(slow)
+        assert presence_of(slow)._life == before + (what == "appear")
+        assert await present(one) == {"witness", "ann"}
+        assert changes(one) == [("witness", True), ("ann", True)]
+
+
+async def test_members_of_one_room_are_said_again_together(url: str, server: Server, prefix: str) -> None:
+    """It does not take a round trip for each, nor as many commands at one time as there are members."""
+    timing = Timing(lease_s=60)
+    async with scene(url, timing=timing) as one:
+        members = {f"member {number}" for number in range(AT_ONCE + 40)}
+        await asyncio.gather(*(one.layer.appear(HALL, who, b"") for who in members))
+        forget(server, prefix)
+        tap = Tap(one)
+        await look(one)
+        assert await present(one) == members
+    assert tap.most == AT_ONCE
+
+
+async def test_names_that_are_no_text_end_nothing(url: str, server: Server) -> None:
+    """Anybody may write to the server; such a node is taken back like any other."""
+    async with scene(url, timing=Timing(lease_s=60)) as one:
+        clock = Ahead(one)
+        await one.layer.appear(HALL, "ann", b"")
+        leases = one.layer.keys.leases
+        rooms = one.layer.keys.rooms_of("").encode()
+        with server.client() as client:
+            for node in (b"\xff", b"\xfe"):
+                client.sadd(rooms + node, HALL, b"\xfd")
+            client.zadd(leases, {b"\xff": 0, b"\xfe!": 0})
+            for _ in range(3):
+                clock.seconds += 25
+                left(server, one, 35)
+                await look(one)
+            assert client.zrange(leases, 0, -1) == [presence_of(one)._node.encode()]
+            assert not client.exists(rooms + b"\xff", rooms + b"\xfe")
+        assert await present(one) == {"ann"}
+
+
+async def test_node_goes_on_whatever_goes_wrong(url: str, caplog: pytest.LogCaptureFixture) -> None:
+    """What nobody has thought of is logged, and the next renewal comes all the same."""
+    async with scene(url) as one:
+        await one.layer.appear(HALL, "ann", b"")
+        tap = Tap(one)
+        renewals = 0
+
+        async def fail_once(name: str) -> None:
+            nonlocal renewals
+            renewals += name == "renew"
+            if renewals == 1:
+                raise ValueError("unthought of")
+
+        tap.after = fail_once
+        await until(lambda: renewals > 1)
+        assert await present(one) == {"ann"}
+    assert [record.levelname for record in caplog.records if "cannot renew" in record.message] == ["ERROR"]
+
+
+async def test_process_starts_whatever_goes_wrong(
+    url: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As far as its lease is concerned: rooms need none."""
+
+    async def fail(_presence: NodePresence) -> None:
+        raise ValueError("unthought of")
+
+    async with scene(url) as other:
+        await other.layer.appear(HALL, "ann", b"")
+        with monkeypatch.context() as patched:
+            patched.setattr(NodePresence, "_look", fail)
+            one = Scene(url)
+            await one.start()
+        try:
+            assert await present(one) == {"ann"}
+        finally:
+            await one.layer.stop()
+    assert [record.levelname for record in caplog.records if "has no lease yet" in record.message] == [
+        "ERROR"
+    ]
+
+
 # ── The server is away ──
 
 
 @pytest.mark.parametrize(
     ("how", "away_s"),
-    [("it is gone", 100), ("it is gone", 45), ("it refuses", 100), ("it answers late", 100)],
+    [("it is gone", 100), ("it is gone", 45), ("it refuses", 100), ("it answers late", 45)],
 )
 async def test_node_that_could_not_renew_its_lease_kills_nobody_before_the_others_could(
     url: str, server: Server, how: str, away_s: int
@@ -515,6 +664,7 @@ async def test_node_that_could_not_renew_its_lease_kills_nobody_before_the_other
             left(server, one, 35, two)
             await look(one)
         tap = Tap(one)
+        gone_before_s = away_s
         if how == "it is gone":
             tap.left = 0
             with pytest.raises(LayerAway):
@@ -529,12 +679,14 @@ async def test_node_that_could_not_renew_its_lease_kills_nobody_before_the_other
                 finally:
                     client.config_set("maxmemory", 0)
         else:
+            # It renews the lease in time, and again because the answer was lost; that one comes late.
+            gone_before_s = 25
 
             async def pass_time(_name: str) -> None:
                 clock.seconds += away_s
 
             tap.after = pass_time
-        clock.seconds += away_s
+        clock.seconds += gone_before_s
         left(server, one, 60 - away_s)
         left(server, two, 40 - away_s)
         await look(one)

@@ -145,7 +145,7 @@ class Client:
         """Publish; see `RedisLayer.publish`."""
         return self.publisher.publish(room, payload, seq, key, keep)
 
-    async def call(self, name: str, keys: tuple[str, ...], *arguments: str | bytes | int) -> object:
+    async def call(self, name: str, keys: tuple[str | bytes, ...], *arguments: str | bytes | int) -> object:
         """Call a function that may be called twice; wait for the server while it is away, within the bounds.
 
         Raises:

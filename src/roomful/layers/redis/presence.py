@@ -14,15 +14,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable
-from contextlib import suppress
-from itertools import islice
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, Final, cast
 
 from ...core.capabilities import Occupants
 from ...core.errors import LayerAway, LayerError
 from ...core.names import RoomName, presence_topic
 from ...core.positions import Position
+from .batches import batches, together
 from .client import Client
 from .keys import Keys, RoomKeys
 
@@ -32,8 +32,8 @@ logger: Final = logging.getLogger("roomful.layer")
 
 _BURIED: Final = "!"  # behind the name of a node that is dead for good; as in roomful.lua
 _RETIRED: Final = "~"  # behind the name of a node that has stopped; as there
-_AT_ONCE: Final = 128  # commands that are under way together
 _RENEWALS: Final = 3  # in the time of one lease
+_KEEPINGS: Final = 12  # while something takes long: then the renewal after it is not late
 
 
 class NodePresence:
@@ -81,11 +81,9 @@ class NodePresence:
 
     async def start(self) -> None:
         """Take a lease if other nodes have one: the last of them that stops knows then that it is not alone."""
-        try:
+        with self._going_on("has no lease yet"):
             if await self._client.command("EXISTS", self._keys.leases):
                 await self._begin()
-        except LayerError as error:
-            logger.debug("node %s has no lease yet: %s", self._node, error)
 
     async def appear(self, room: RoomName, who: str, info: bytes) -> None:
         """Say that somebody is present here."""
@@ -133,13 +131,12 @@ class NodePresence:
         is_here = int(bool(self._here))
         self._here.clear()
         if self._client.is_up:
-            try:
+            with self._going_on("leaves its lease to run out"):
+                is_new = int(self._is_new or self._is_late(self._clock()))
                 to_sweep = await self._client.call(
-                    "retire", (self._keys.leases,), self._node, self._lease_ms, is_here
+                    "retire", (self._keys.leases,), self._node, self._lease_ms, is_here, is_new
                 )
-                await self._sweep_dead([name.decode() for name in cast("list[bytes]", to_sweep)])
-            except LayerError as error:
-                logger.debug("node %s leaves its lease to run out: %s", self._node, error)
+                await self._sweep_dead([_text(name) for name in cast("list[bytes]", to_sweep)])
 
     # ── Leases ──
 
@@ -147,22 +144,65 @@ class NodePresence:
     def _lease_ms(self) -> int:
         return int(self._lease_s * 1000)
 
+    @property
+    def _is_new(self) -> bool:
+        return self._clock() - self._new_since < self._lease_s
+
+    def _is_late(self, now: float) -> bool:
+        # Half of a lease is late: another node may have been about to renew its own when this one just had.
+        return self._renewed_at is None or now - self._renewed_at > self._lease_s / 2
+
     async def _begin(self) -> None:
         """Take a lease, and take back what is buried already."""
         async with self._beginning:  # nobody overtakes the first
             if self._renewing is None:
-                await self._sweep_dead(await self._renew())
-                if self._has_ended:
-                    raise LayerAway("layer was stopped")
+                self._check_not_ended()
+                await self._look()
+                self._check_not_ended()
                 self._renewing = asyncio.create_task(self._renew_on(), name="roomful-redis-lease")
+
+    def _check_not_ended(self) -> None:
+        if self._has_ended:
+            raise LayerAway("layer was stopped")
 
     async def _renew_on(self) -> None:
         while True:
             await asyncio.sleep(self._lease_s / _RENEWALS)
-            try:
-                await self._sweep_dead(await self._renew())
-            except LayerError as error:
-                logger.debug("node %s cannot renew its lease: %s", self._node, error)
+            with self._going_on("cannot renew its lease"):
+                await self._look()
+
+    @contextmanager
+    def _going_on(self, problem: str) -> Iterator[None]:
+        """Go on after whatever goes wrong, and log that."""
+        try:
+            yield
+        except LayerError as error:
+            logger.debug("node %s %s: %s", self._node, problem, error)
+        except Exception:
+            logger.exception("node %s %s", self._node, problem)
+
+    async def _look(self) -> None:
+        """Renew the lease, and take back what the dead have said."""
+        if dead := await self._renew():
+            async with self._kept():
+                await self._sweep_dead(dead)
+
+    @asynccontextmanager
+    async def _kept(self) -> AsyncIterator[None]:
+        """Renew the lease all the while: else who needs longer than one lease would begin anew for ever."""
+        keeping = asyncio.create_task(self._keep(), name="roomful-redis-keeper")
+        try:
+            yield
+        finally:
+            keeping.cancel()
+            await asyncio.wait((keeping,))
+
+    async def _keep(self) -> None:
+        has_lease = True
+        while has_lease:  # else the next renewal begins another life
+            await asyncio.sleep(self._lease_s / _KEEPINGS)
+            with self._going_on("cannot renew its lease"):
+                has_lease, _ = await self._extend()
 
     async def _sweep_dead(self, names: list[str]) -> None:
         for name in names:
@@ -170,25 +210,27 @@ class NodePresence:
             try:
                 if name.endswith(_BURIED) or await self._bury(name):
                     await self._sweep(node)
-                    await self._client.command("ZREM", self._keys.leases, node + _BURIED)
+                    await self._client.command("ZREM", self._keys.leases, _raw(node + _BURIED))
             except LayerAway:
                 raise
             except LayerError as error:
                 # It stays buried, and the rest goes on: one room must not keep the dead of all others present.
                 self._warn(node, "what it said cannot be taken back", error)
                 with suppress(LayerError):
-                    await self._client.call("defer", (self._keys.leases,), node + _BURIED, self._lease_ms)
+                    await self._client.call(
+                        "defer", (self._keys.leases,), _raw(node + _BURIED), self._lease_ms
+                    )
 
     def _warn(self, node: str, problem: str, error: LayerError) -> None:
         level = logging.DEBUG if node in self._warned_of else logging.WARNING
-        logger.log(level, "node %s: %s: %s", node, problem, error)
+        logger.log(level, "node %r: %s: %s", node, problem, error)
         self._warned_of.add(node)
 
     async def _bury(self, name: str) -> bool:
-        if self._clock() - self._new_since < self._lease_s:
+        if self._is_new:
             return False
         # Else it has renewed its lease, or somebody else was quicker.
-        return bool(await self._client.call("bury", (self._keys.leases,), name))
+        return bool(await self._client.call("bury", (self._keys.leases,), _raw(name)))
 
     async def _renew(self) -> list[str]:
         has_lease, dead = await self._extend()
@@ -201,7 +243,8 @@ class NodePresence:
             _, dead = await self._extend()
         if self._former:
             try:
-                await self._say_again()
+                async with self._kept():
+                    await self._say_again()
             except LayerAway:
                 raise
             except LayerError as error:
@@ -215,45 +258,60 @@ class NodePresence:
         since_ms = -1 if self._renewed_at is None else int((now - self._renewed_at) * 1000)
         answer = await self._client.call("renew", (self._keys.leases,), self._node, self._lease_ms, since_ms)
         answered_at = self._clock()
-        # Half of a lease is late: another node may have been about to renew its own when this one just had.
-        if self._renewed_at is None or answered_at - self._renewed_at > self._lease_s / 2:
+        if self._is_late(answered_at):
             self._new_since = answered_at
         self._renewed_at = now
         has_lease, *dead = cast("list[Any]", answer)
-        return bool(has_lease), [node.decode() for node in dead]
+        return bool(has_lease), [_text(node) for node in dead]
 
     async def _say_again(self) -> None:
-        for node, rooms in self._former.items():
-            rooms.update(await self._rooms_of(node))
-        await _together(self._say_room(room) for room in set[RoomName]().union(*self._former.values()))
-        self._former.clear()
-
-    async def _say_room(self, room: RoomName) -> None:
-        if room in self._here:
-            await self._client.command("SADD", self._keys.rooms_of(self._node), room)
-        for who in list(self._here.get(room, ())):
-            info = self._here.get(room, {}).get(who)
-            if info is not None:  # who has gone meanwhile is not said
-                await self._say_who(room, who, info)
+        for node, former in self._former.items():
+            former.update(await self._rooms_of(node))
+        rooms = set[RoomName]().union(*self._former.values())
+        for some in batches(room for room in rooms if room in self._here):
+            await self._client.command("SADD", self._keys.rooms_of(self._node), *some)
+        refused: dict[RoomName, LayerError] = {}
+        await together(
+            self._say_who_again(room, who, refused)
+            for room in rooms
+            for who in list(self._here.get(room, ()))
+        )
         # What was said under a name before while the others took it back, they may not have seen; nor is it in the list
         # of rooms, where they have deleted that afterwards.
+        await together(self._sweep_former(room) for room in rooms - refused.keys())
+        for error in refused.values():
+            raise error
+        self._former.clear()
+
+    async def _say_who_again(self, room: RoomName, who: str, refused: dict[RoomName, LayerError]) -> None:
+        info = self._here.get(room, {}).get(who)
+        if info is not None and room not in refused:  # who has gone meanwhile is not said
+            try:
+                await self._say_who(room, who, info)
+            except LayerAway:
+                raise
+            except LayerError as error:
+                refused[room] = error
+
+    async def _sweep_former(self, room: RoomName) -> None:
         for node, rooms in self._former.items():
             if room in rooms:
                 await self._sweep_room(node, room)
                 rooms.remove(room)
 
     async def _rooms_of(self, node: str) -> set[RoomName]:
-        names = await self._client.command("SMEMBERS", self._keys.rooms_of(node))
-        return {RoomName(name.decode()) for name in cast("set[bytes]", names)}
+        names = await self._client.command("SMEMBERS", _raw(self._keys.rooms_of(node)))
+        return {RoomName(_text(name)) for name in cast("set[bytes]", names)}
 
     async def _sweep(self, node: str) -> None:
         rooms = await self._rooms_of(node)
-        await _together(self._sweep_room(node, room) for room in rooms)
+        await together(self._sweep_room(node, room) for room in rooms)
 
     async def _sweep_room(self, node: str, room: RoomName) -> None:
         keys = self._topic(room)
-        await self._client.call("sweep", _names(keys), keys.channel, self._idle_ms, node)
-        await self._client.command("SREM", self._keys.rooms_of(node), room)
+        names = tuple(_raw(name) for name in _names(keys))
+        await self._client.call("sweep", names, _raw(keys.channel), self._idle_ms, _raw(node))
+        await self._client.command("SREM", _raw(self._keys.rooms_of(node)), _raw(room))
 
     def _topic(self, room: RoomName) -> RoomKeys:
         return self._keys.room(presence_topic(room))
@@ -263,15 +321,10 @@ def _names(keys: RoomKeys) -> tuple[str, ...]:
     return keys.meta, keys.stream, keys.occupants
 
 
-async def _together(commands: Iterable[Awaitable[object]]) -> None:
-    """Wait for all, some at once; raise what was refused first at the end, and anything else without beginning more."""
-    refused: LayerError | None = None
-    rest = iter(commands)
-    while some := list(islice(rest, _AT_ONCE)):
-        for result in await asyncio.gather(*some, return_exceptions=True):
-            if isinstance(result, LayerError) and not isinstance(result, LayerAway):
-                refused = refused or result
-            elif isinstance(result, BaseException):
-                raise result
-    if refused is not None:
-        raise refused
+def _raw(name: str) -> bytes:
+    return name.encode(errors="surrogateescape")
+
+
+def _text(name: bytes) -> str:
+    # Anybody may have written to the server: what is no text is another name, and goes back as it came.
+    return name.decode(errors="surrogateescape")

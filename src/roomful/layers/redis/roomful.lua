@@ -365,12 +365,14 @@ local function renew(keys, args)
   return result
 end
 
--- KEYS leases; ARGV node lease_ms is_here, whether anybody is present through the node. It ends: its lease runs out if
--- somebody is, and if there is a node that will see that. Returns the names of those that are to be taken back now.
+-- KEYS leases; ARGV node lease_ms is_here, whether anybody is present through the node, is_new, whether leases that have
+-- run out may be those of the living. It ends: its lease runs out if somebody is present, and if there is a node that will
+-- see that. Returns the names of those that are to be taken back now.
 local function retire(keys, args)
   local now = clock()
   local is_alone = true
-  for _, name in ipairs(redis.call('ZRANGEBYSCORE', keys[1], '(' .. int(now), '+inf')) do
+  local since = args[4] == '1' and '-inf' or '(' .. int(now)
+  for _, name in ipairs(redis.call('ZRANGEBYSCORE', keys[1], since, '+inf')) do
     is_alone = is_alone and (name == args[1] or mark(name) == RETIRED or mark(name) == BURIED)
   end
   if not is_alone and args[3] == '1' then
