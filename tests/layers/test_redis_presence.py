@@ -62,7 +62,7 @@ class Tap:
         self._under_way = 0
         presence = presence_of(one)
         self._client = presence._client
-        presence._client = self  # type: ignore[assignment] -- it does what presence asks of a client
+        presence._client = presence._lease._client = self  # type: ignore[assignment] -- it does what they ask of one
 
     @property
     def is_up(self) -> bool:
@@ -95,7 +95,7 @@ class Ahead:
 
     def __init__(self, one: Scene) -> None:
         self.seconds = 0.0
-        presence_of(one)._clock = lambda: time.monotonic() + self.seconds
+        presence_of(one)._lease._clock = lambda: time.monotonic() + self.seconds
 
 
 def left(server: Server, one: Scene, seconds: float, *others: Scene) -> None:
@@ -541,7 +541,7 @@ async def test_node_keeps_its_lease_while_it_is_at_something_that_takes_longer(
         await watching(one, "witness")
         await slow.layer.appear(HALL, "ann", b"")
         die(slow)
-        before, leases = presence_of(slow)._life, one.layer.keys.leases
+        before, leases = presence_of(slow)._lease._life, one.layer.keys.leases
         bury(server, one, "dead.1")
         if what == "appear":
             with server.client() as client:
@@ -562,7 +562,7 @@ async def test_node_keeps_its_lease_while_it_is_at_something_that_takes_longer(
         await look(slow)
         assert tap.after is None
         await look(slow)
-        assert presence_of(slow)._life == before + (what == "appear")
+        assert presence_of(slow)._lease._life == before + (what == "appear")
         assert await present(one) == {"witness", "ann"}
         assert changes(one) == [("witness", True), ("ann", True)]
 
