@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import errno
 import os
 import socket
@@ -44,10 +45,10 @@ def main() -> int:
         # A page that does not answer must not hold up the end.
         timeout_graceful_shutdown=2,
     )
-    try:
+    # After Ctrl-C it returns or raises, as it happens.
+    with contextlib.suppress(KeyboardInterrupt):
         uvicorn.Server(config).run(sockets=[listener])
-    except KeyboardInterrupt:
-        print("\nEnded.")
+    print("\nEnded.")
     return 0
 
 

@@ -39,7 +39,7 @@ async def site(*, tell_browsers: bool) -> tuple[Server, Tickets]:
     )
     app = FastAPI(lifespan=hub.lifespan)
     if tell_browsers:
-        app.add_middleware(TellBrowsers)  # type: ignore[arg-type] # Starlette's own shape of a middleware
+        app.add_middleware(TellBrowsers, hub=hub)  # type: ignore[arg-type] # Starlette's own shape of a middleware
 
     @app.get("/", response_class=HTMLResponse)
     async def page() -> Any:
