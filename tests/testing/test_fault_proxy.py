@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -255,6 +256,46 @@ async def test_leaving_the_block_ends_every_link() -> None:
         assert await end_of(client[0]) == "reset"
         assert await end_of(server[0]) == "reset"
         assert ends.proxy.links == ()
+
+
+@pytest.mark.parametrize("passes", range(8))
+async def test_leaving_the_block_closes_the_sockets_of_links_that_are_ending(passes: int) -> None:
+    """Whatever step of its end a link has come to."""
+    async with proxied(Script()) as ends:
+        await ends.connect()
+        await until(lambda: bool(ends.proxy.links))
+        (link,) = ends.proxy.links
+        link.reset()
+        for _ in range(passes):
+            await asyncio.sleep(0)
+        await ends.proxy.__aexit__(None, None, None)
+
+        assert [sock.fileno() for sock in link._sockets] == [-1, -1]
+
+
+@pytest.mark.parametrize("passes", range(8))
+async def test_leaving_the_block_closes_the_socket_of_who_has_just_come(
+    passes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether it is carried already or not."""
+    loop = asyncio.get_running_loop()
+    accept, accepted = loop.sock_accept, list[socket.socket]()
+
+    async def sock_accept(listener: socket.socket) -> tuple[socket.socket, object]:
+        sock, address = await accept(listener)
+        accepted.append(sock)
+        return sock, address
+
+    monkeypatch.setattr(loop, "sock_accept", sock_accept)
+    async with FaultProxy(1) as proxy:
+        with socket.create_connection(("127.0.0.1", proxy.port)):
+            while not accepted:  # noqa: ASYNC110 -- to wake by an event takes a pass more
+                await asyncio.sleep(0)
+            for _ in range(passes):
+                await asyncio.sleep(0)
+            await proxy.__aexit__(None, None, None)
+
+    assert [sock.fileno() for sock in accepted] == [-1]
 
 
 @given(st.integers(), st.integers(0, 50))

@@ -204,7 +204,10 @@ class Link:
         finally:
             for task in (over, *works):
                 task.cancel()
-            await asyncio.gather(over, *works, return_exceptions=True)
+            ended = asyncio.gather(over, *works, return_exceptions=True)
+            while not ended.done():
+                with suppress(asyncio.CancelledError):  # it is ending already
+                    await asyncio.shield(ended)
             for sock in self._sockets:
                 _close(sock, reset=self._is_reset)
 
@@ -270,16 +273,19 @@ class FaultProxy:
         assert self._listener is not None  # it was entered
         self._listener.close()
 
-    def _start(self, work: Coroutine[object, object, None]) -> None:
+    def _start(self, work: Coroutine[object, object, None], closes: socket.socket | None = None) -> None:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        if closes is not None:
+            # Work that is cancelled before it has begun closes nothing by itself.
+            task.add_done_callback(lambda _: closes.close())
 
     async def _accept(self, listener: socket.socket) -> None:
         loop = asyncio.get_running_loop()
         while True:
             client, _ = await loop.sock_accept(listener)
-            self._start(self._carry(self.accepted, client, self.script(self.accepted)))
+            self._start(self._carry(self.accepted, client, self.script(self.accepted)), closes=client)
             self.accepted += 1
 
     async def _carry(self, number: int, client: socket.socket, script: Script) -> None:
