@@ -829,9 +829,9 @@ async def test_request_that_was_never_sent_is_not_in_doubt(tab: Tab, server: Scr
     await tab.pass_ms(100)
     error = {"name": "NotSentError", "message": "not sent: time ran out after 100 ms"}
     assert await tab.next() == ["rejected", error]
-    server.is_silent = False
     await tab.pass_ms(9900)
     assert (await tab.status())["state"] == "reconnecting"
+    server.is_silent = False
     line = await back(tab, server)
     await tab.do("connection.send('next')")
 
