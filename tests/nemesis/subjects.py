@@ -21,7 +21,11 @@ SUBJECTS: Final[Mapping[str, tuple[str, ...]]] = {
     "plain": ("roomful", "serve", _APP, "--port", "0"),
     "interrupted": ("roomful", "serve", _APP, "--port", "0"),
     "workers": ("roomful", "serve", _APP, "--port", "0", "--workers", "2"),
-    "uvicorn": ("uvicorn", _APP, "--port", "0", "--ws", "websockets-sansio"),
+    # Without a bound uvicorn waits for the last of its calls for ever.
+    "uvicorn": (
+        *("uvicorn", _APP, "--port", "0", "--ws", "websockets-sansio"),
+        *("--timeout-graceful-shutdown", "10"),
+    ),
 }
 """The commands by name: our server with both paths, with a layer that misses events, and with two processes that share
 a server; uvicorn with its own class."""
